@@ -1,0 +1,114 @@
+# Aragora server. make help lists the targets.
+#
+# Sources are found by folder; objects, generated files and programs go to $(B). SAN=1 builds
+# with AddressSanitizer and UndefinedBehaviorSanitizer, in a folder of its own.
+
+SAN    ?= 0
+B      := $(if $(filter 1,$(SAN)),build/san,build)
+CC     ?= cc
+PREFIX ?= /usr/local
+PKGS   := json-c sqlite3 libpq openssl
+CFLAGS := -std=gnu11 -O2 -g -fPIE -fstack-protector-strong -fno-strict-overflow \
+          -Wall -Wextra -Wshadow -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wvla \
+          -Wno-format-nonliteral -Wno-missing-field-initializers -Werror -D_GNU_SOURCE
+ifeq ($(SAN),1)
+CFLAGS += -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+SANLIB := -fsanitize=address,undefined
+else
+CFLAGS += -D_FORTIFY_SOURCE=2
+endif
+CPPFLAGS = -I. -include banned.h $(shell pkg-config --cflags $(PKGS))
+LDFLAGS  = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(SANLIB)
+LDLIBS   = $(shell pkg-config --libs $(PKGS)) -lfcgi -lpthread -lm
+
+objs  = $(patsubst %.c,$(B)/%.o,$(wildcard $(1)))
+LIB  := $(B)/libaragora.a
+# A program is built once its main.c is there.
+PROGS := $(if $(wildcard cli/main.c),$(B)/bin/aragora) \
+         $(if $(wildcard fcgi/main.c),$(B)/bin/aragora-fcgi) \
+         $(if $(wildcard debated/main.c),$(B)/bin/aragora-debated)
+HELP  := $(patsubst %.c,$(B)/%.o,$(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c)))
+TESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c))
+SQL   := $(sort $(wildcard common/db/migrations/*.sql))
+
+.PHONY: all deps run check check-san unit api lint format install clean help
+.SECONDARY:
+
+all: $(PROGS)
+
+$(B)/bin/aragora:         $(call objs,cli/*.c)
+$(B)/bin/aragora-fcgi:    $(B)/fcgi/main.o
+$(B)/bin/aragora-debated: $(call objs,debated/*.c)
+
+$(PROGS): $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(LDLIBS)
+
+$(LIB): $(filter-out $(B)/fcgi/main.o,$(call objs,common/*/*.c handlers/*.c handlers/*/*.c fcgi/*.c fcgi/stages/*.c)) \
+        $(B)/gen/migrations.o
+	rm -f $@ && $(AR) rcs $@ $^
+
+$(B)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# The migrations stand in the binary: one array of names and texts.
+$(B)/gen/migrations.c: $(SQL) deploy/embed.sh
+	@mkdir -p $(@D)
+	sh deploy/embed.sh $(SQL) > $@.tmp && mv $@.tmp $@
+$(B)/gen/migrations.o: $(B)/gen/migrations.c
+	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+$(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(HELP) $(filter-out $(B)/debated/main.o,$(call objs,debated/*.c)) $(LIB)
+	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) -lcmocka $(LDLIBS)
+
+## deps: install the Debian packages that building and testing need
+deps:
+	sh deploy/deps.sh
+
+## run: build and keep the system serving on http://127.0.0.1:8080
+run: deps
+	$(MAKE) all
+	$(B)/bin/aragora serve
+
+## check: install what is missing, build, run every test
+check: deps
+	$(MAKE) all $(TESTS)
+	sh tests/run.sh $(TESTS) tests/api
+
+## check-san: the unit tests under the sanitizers
+check-san: deps
+	$(MAKE) SAN=1 unit
+
+## unit: the unit tests alone
+unit: $(TESTS)
+	sh tests/run.sh $(TESTS)
+
+## api: the tests against the running programs alone
+api: all
+	sh tests/run.sh tests/api
+
+## lint: includes point the allowed way, man pages are clean
+lint:
+	sh tests/lint/includes.sh
+	mandoc -T lint -W warning man/*
+
+## format: rewrite the sources as .clang-format says
+format:
+	clang-format-14 -i $(shell git ls-files '*.c' '*.h')
+
+## install: into $(DESTDIR)$(PREFIX)
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 755 $(PROGS) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+
+## clean: remove everything that was built
+clean:
+	rm -rf build
+
+## help: this list
+help:
+	@sed -n 's/^## //p' Makefile
+
+-include $(shell find build -name '*.d' 2>/dev/null)

@@ -1,0 +1,17 @@
+/* id.h - identifiers: UUIDv7 (RFC 9562 5.7), which sort by time. */
+#ifndef ARAGORA_ID_H
+#define ARAGORA_ID_H
+
+#include "common/base/arena.h"
+
+#define UUID_TEXT 36
+#define UUID_HEX  32
+
+/* 8-4-4-4-12 hexadecimal digits. */
+struct str id_uuid(struct arena *arena);
+/* prefix and the 32 digits without dashes. */
+struct str id_new(struct arena *arena, const char *prefix);
+/* prefix and n random hexadecimal digits. */
+struct str id_random(struct arena *arena, const char *prefix, size_t n);
+
+#endif

@@ -1,0 +1,177 @@
+/* log.c - formats a line and writes it with one write(2). */
+#include "common/base/log.h"
+
+#include "common/base/buf.h"
+#include "common/base/clock.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define REDACTED       "[REDACTED]"
+
+static struct {
+    const char *program;
+    enum log_level level;
+    enum log_format format;
+    char host[64];
+} state = { "aragora", LOG_INFO, LOG_TEXT, "" };
+
+static _Thread_local struct str current_request, current_trace;
+
+static const char *const level_names[] = { "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL" };
+
+void log_open(const char *program, enum log_level level, enum log_format format)
+{
+    state.program = program;
+    state.level = level;
+    state.format = format;
+    if (gethostname(state.host, sizeof(state.host) - 1) != 0)
+        state.host[0] = '\0';
+}
+
+bool log_wants(enum log_level level)
+{
+    return level >= state.level;
+}
+
+void log_context(struct str request_id, struct str trace_id)
+{
+    current_request = request_id;
+    current_trace = trace_id;
+}
+
+static bool names_a_secret(const char *name)
+{
+    static const char *const words[] = {
+        "password",    "passwd",      "secret",        "token",      "api_key",
+        "apikey",      "api-key",     "bearer",        "authorization", "credential",
+        "private_key", "privatekey",  "signing_key",   "encryption_key", "client_id",
+        "session_key", "credit_card", "card_number",   "cvv",        "cookie",
+        "session_id",  "dsn",         "database_url",  "connection_string", "ssn",
+    };
+
+    for (size_t i = 0; i < COUNT(words); i++)
+        if (strcasestr(name, words[i]))
+            return true;
+    return false;
+}
+
+/* The shapes of http.md 10 that can turn up in free text. */
+static bool looks_secret(struct str value)
+{
+    static const struct {
+        const char *mark;
+        size_t more; /* characters that must follow */
+    } shapes[] = {
+        { "sk-", 20 },   { "sk_", 20 },           { "ara_", 20 },        { "Bearer ", 8 },
+        { "eyJ", 20 },   { "AKIA", 16 },          { "-----BEGIN", 8 },   { "postgres://", 4 },
+        { "postgresql://", 4 }, { "redis://", 4 }, { "password=", 1 },
+    };
+    size_t at;
+
+    if (value.len < 16)
+        return false;
+    for (size_t i = 0; i < COUNT(shapes); i++)
+        if (str_find(&at, value, str_from(shapes[i].mark)) &&
+            value.len - at >= strlen(shapes[i].mark) + shapes[i].more)
+            return true;
+    return false;
+}
+
+static void add_value(struct buf *line, const char *name, const char *value)
+{
+    struct str text = str_from(value);
+
+    if (!value)
+        text = STR("-");
+    else if (names_a_secret(name) || looks_secret(text))
+        text = STR(REDACTED);
+    if (!str_is_text(text))
+        text = STR("(not text)");
+    if (state.format == LOG_JSON || text.len == 0 || text.len > strcspn(text.at, " \"\\=\t\r\n"))
+        buf_json_str(line, str_cut(text, 1000));
+    else
+        buf_str(line, text);
+}
+
+static void text_head(struct buf *line, enum log_level level, const char *event)
+{
+    char time[UTC_TEXT];
+
+    utc_text(time, utc_now());
+    buf_printf(line, "[%.10s %.12s] [%-8s] [" STR_FMT "] %s - %s", time, time + 11,
+               level_names[level], STR_ARG(current_request.len ? current_request : STR("-")),
+               state.program, event);
+}
+
+static void json_head(struct buf *line, enum log_level level, const char *file, int number,
+                      const char *event)
+{
+    char time[UTC_TEXT];
+
+    utc_text(time, utc_now());
+    buf_printf(line,
+               "{\"level\":\"%s\",\"logger\":\"%s\",\"message\":\"%s\",\"timestamp\":\"%s\","
+               "\"service\":\"aragora\"",
+               level_names[level], state.program, event, time);
+    buf_json_key(line, STR("hostname"));
+    buf_json_str(line, str_from(state.host));
+    if (current_request.len) {
+        buf_str(line, STR(",\"context\":{\"request_id\":"));
+        buf_json_str(line, current_request);
+        buf_str(line, STR(",\"trace_id\":"));
+        buf_json_str(line, current_trace);
+        buf_char(line, '}');
+    }
+    if (level >= LOG_ERROR)
+        buf_printf(line, ",\"source\":{\"file\":\"%s\",\"line\":%d}", file, number);
+    buf_str(line, STR(",\"extra\":{"));
+}
+
+void log_event_at(enum log_level level, const char *file, int line_number, const char *event, ...)
+{
+    CLEANUP(buf_free) struct buf line = { 0 };
+    va_list args;
+    const char *name;
+
+    if (state.format == LOG_JSON)
+        json_head(&line, level, file, line_number, event);
+    else
+        text_head(&line, level, event);
+    va_start(args, event);
+    while ((name = va_arg(args, const char *))) {
+        const char *value = va_arg(args, const char *);
+
+        if (state.format == LOG_JSON)
+            buf_json_key(&line, str_from(name));
+        else
+            buf_printf(&line, " %s=", name);
+        add_value(&line, name, value);
+    }
+    va_end(args);
+    buf_str(&line, state.format == LOG_JSON ? STR("}}\n") : STR("\n"));
+    /* A full pipe or a closed terminal must not stop the program: the line is lost. */
+    ssize_t written = write(STDERR_FILENO, line.at, line.len);
+    (void)written;
+}
+
+static _Thread_local char ring[16][256];
+static _Thread_local unsigned ring_at;
+
+const char *log_int(int64_t value)
+{
+    char *out = ring[ring_at++ % COUNT(ring)];
+
+    snprintf(out, sizeof(ring[0]), "%lld", (long long)value);
+    return out;
+}
+
+const char *log_str(struct str s)
+{
+    char *out = ring[ring_at++ % COUNT(ring)];
+
+    s = str_slice(s, 0, sizeof(ring[0]) - 1);
+    snprintf(out, sizeof(ring[0]), STR_FMT, STR_ARG(s));
+    return out;
+}

@@ -1,0 +1,36 @@
+/* log.h - one line per event, text or JSON, to standard error.
+ *
+ * A line is an event name and key=value pairs. Values under a name that speaks of a secret, and
+ * values that look like one, are replaced (http.md 10). common/ returns errors, programs log
+ * them: once, where they decide. */
+#ifndef ARAGORA_LOG_H
+#define ARAGORA_LOG_H
+
+#include "common/base/base.h"
+
+enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR, LOG_CRITICAL };
+enum log_format { LOG_TEXT, LOG_JSON };
+
+/* Read once at start. program: a literal. */
+void log_open(const char *program, enum log_level level, enum log_format format);
+bool log_wants(enum log_level level);
+
+/* The request or job whose lines follow, on this thread. Borrowed until changed. */
+void log_context(struct str request_id, struct str trace_id);
+
+/* name, value, name, value, ... ended by log_event() itself. */
+void log_event_at(enum log_level level, const char *file, int line, const char *event, ...)
+    __attribute__((sentinel));
+
+/* log_event(LOG_INFO, "request", "path", path_cstr, "status", "200"): values are C strings. */
+#define log_event(level, ...)                                                                      \
+    do {                                                                                           \
+        if (log_wants(level))                                                                      \
+            log_event_at(level, __FILE__, __LINE__, __VA_ARGS__, (const char *)NULL);              \
+    } while (0)
+
+/* Small numbers and borrowed strings as C strings, valid until 16 more calls on the thread. */
+const char *log_int(int64_t value);
+const char *log_str(struct str s);
+
+#endif

@@ -1,0 +1,246 @@
+/* settings.c - one value per row, checked once. */
+#include "common/base/settings.h"
+
+#include "common/base/buf.h"
+#include "common/base/file.h"
+#include "common/base/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+extern char **environ;
+
+static const struct setting_row rows[SETTING_COUNT] = {
+#define SETTING(id, name, type, min, max, fallback, unit, doc)                                     \
+    [SETTING_##id] = { #id, name, SETTING_##type, min, max, fallback, unit, doc },
+#include "common/base/settings.def"
+#undef SETTING
+};
+
+/* Configuration: written by settings_load(), read by everybody after it. */
+static struct {
+    const char *text; /* NULL: unset */
+    enum setting_origin origin;
+    int64_t integer; /* of INT and FLAG */
+    double real;
+} values[SETTING_COUNT];
+
+const struct setting_row *setting_row(enum setting setting)
+{
+    return &rows[setting];
+}
+
+bool setting_find(enum setting *out, struct str name)
+{
+    for (enum setting i = 0; i < SETTING_COUNT; i++) {
+        if (str_is(name, rows[i].name)) {
+            *out = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static char *copy(struct str s)
+{
+    char *text = strndup(s.at ? s.at : "", s.len);
+
+    if (!text)
+        abort();
+    return text;
+}
+
+void setting_override(enum setting setting, const char *value)
+{
+    values[setting].text = copy(str_from(value));
+    values[setting].origin = ORIGIN_FLAG;
+}
+
+static bool word_allowed(const char *words, struct str value, const char **canonical)
+{
+    struct str rest = str_from(words), word;
+
+    while (str_split(&word, &rest, '|')) {
+        if (str_eq_nocase(word, value)) {
+            *canonical = copy(word);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool check(enum setting setting)
+{
+    const struct setting_row *row = &rows[setting];
+    struct str text = str_from(values[setting].text);
+    bool flag = false;
+
+    if (!text.at)
+        return true;
+    switch (row->type) {
+    case SETTING_INT:
+        return str_int(&values[setting].integer, text, row->min, row->max);
+    case SETTING_REAL:
+        return str_double(&values[setting].real, text) &&
+               values[setting].real >= (double)row->min &&
+               values[setting].real <= (double)row->max;
+    case SETTING_FLAG:
+        if (!str_bool(&flag, text))
+            return false;
+        values[setting].integer = flag;
+        return true;
+    case SETTING_WORD:
+        return word_allowed(row->unit, text, &values[setting].text);
+    case SETTING_TEXT:
+    case SETTING_SECRET:
+    case SETTING_PATH:
+    case SETTING_LIST:
+        return (int64_t)text.len >= row->min && (int64_t)text.len <= row->max && str_is_text(text);
+    }
+    return false;
+}
+
+static void warn_unknown(void)
+{
+    for (char **entry = environ; *entry; entry++) {
+        struct str rest = str_from(*entry), name;
+        enum setting setting;
+
+        if (str_starts(rest, STR("ARAGORA_")) && str_split(&name, &rest, '=') &&
+            !setting_find(&setting, name))
+            log_event(LOG_WARNING, "unknown_setting", "name", log_str(name));
+    }
+}
+
+/* NAME=value lines; # starts a comment line; a value may be quoted. */
+static const char *read_line(struct str line)
+{
+    struct str name;
+    enum setting setting;
+
+    line = str_trim(line);
+    if (line.len == 0 || line.at[0] == '#')
+        return NULL;
+    struct str rest = line;
+    if (!str_split(&name, &rest, '=') || !rest.at)
+        return "a line without =";
+    name = str_trim(name);
+    rest = str_trim(rest);
+    if (rest.len >= 2 && rest.at[0] == '"' && rest.at[rest.len - 1] == '"')
+        rest = str_slice(rest, 1, rest.len - 1);
+    if (!setting_find(&setting, name)) {
+        log_event(LOG_WARNING, "unknown_setting", "name", log_str(name));
+        return NULL;
+    }
+    if (values[setting].origin == ORIGIN_DEFAULT) {
+        values[setting].text = copy(rest);
+        values[setting].origin = ORIGIN_FILE;
+    }
+    return NULL;
+}
+
+static const char *read_file(void)
+{
+    CLEANUP(arena_cleanup) struct arena *arena = arena_new();
+    struct str candidates[] = { str_from(values[SETTING_CONFIG].text),
+                                data_path(arena, "aragora.conf"),
+                                STR("/etc/aragora/aragora.conf") };
+    struct str text, line;
+
+    for (size_t i = 0; i < COUNT(candidates); i++) {
+        if (!candidates[i].at)
+            continue;
+        if (file_read(&text, arena, candidates[i], 1024 * 1024) != OK) {
+            if (i == 0)
+                return "the file cannot be read";
+            continue;
+        }
+        while (str_split(&line, &text, '\n')) {
+            const char *problem = read_line(line);
+            if (problem)
+                return problem;
+        }
+        return NULL;
+    }
+    return NULL;
+}
+
+enum result settings_load(const char **problem)
+{
+    static _Thread_local char message[256];
+
+    for (enum setting i = 0; i < SETTING_COUNT; i++) {
+        const char *given = getenv(rows[i].name);
+
+        if (values[i].origin == ORIGIN_FLAG)
+            continue;
+        values[i].origin = given && *given ? ORIGIN_ENVIRONMENT : ORIGIN_DEFAULT;
+        values[i].text = given && *given ? given : rows[i].fallback;
+    }
+    const char *file_problem = read_file();
+    if (file_problem) {
+        snprintf(message, sizeof(message), "configuration file: %s", file_problem);
+        *problem = message;
+        return ERR_SETTING;
+    }
+    for (enum setting i = 0; i < SETTING_COUNT; i++) {
+        if (check(i))
+            continue;
+        snprintf(message, sizeof(message), "%s: not a valid value: %s", rows[i].name,
+                 rows[i].doc);
+        *problem = message;
+        return ERR_SETTING;
+    }
+    warn_unknown();
+    return OK;
+}
+
+struct str setting_str(enum setting setting)
+{
+    return str_from(values[setting].text);
+}
+
+const char *setting_cstr(enum setting setting)
+{
+    return values[setting].text ? values[setting].text : "";
+}
+
+int64_t setting_int(enum setting setting)
+{
+    return values[setting].integer;
+}
+
+double setting_real(enum setting setting)
+{
+    return values[setting].real;
+}
+
+bool setting_flag(enum setting setting)
+{
+    return values[setting].integer != 0;
+}
+
+bool setting_given(enum setting setting)
+{
+    return values[setting].origin != ORIGIN_DEFAULT;
+}
+
+enum setting_origin setting_origin(enum setting setting)
+{
+    return values[setting].origin;
+}
+
+bool setting_production(void)
+{
+    static const char *const relaxed[] = { "", "development", "dev", "local", "test" };
+
+    for (size_t i = 0; i < COUNT(relaxed); i++)
+        if (str_eq_nocase(setting_str(SETTING_ENV), str_from(relaxed[i])))
+            return false;
+    return true;
+}
+
+struct str data_path(struct arena *arena, const char *below)
+{
+    return arena_printf(arena, "%s/%s", setting_cstr(SETTING_DATA_DIR), below);
+}

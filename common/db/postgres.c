@@ -1,0 +1,412 @@
+/* postgres.c - libpq: one connection per session, statements prepared once by text and types.
+ *
+ * A connection that was lost is rebuilt with its settings, and what failed on it is done again
+ * only outside a transaction: inside, the caller hears ERR_DATABASE_RETRY and redoes all. */
+#include "common/db/backend.h"
+
+#include "common/base/buf.h"
+#include "common/base/clock.h"
+
+#include <libpq-fe.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Types by their numbers in pg_type, which never change. */
+enum { OID_BOOL = 16, OID_BYTEA = 17, OID_INT8 = 20, OID_INT2 = 21, OID_INT4 = 23,
+       OID_FLOAT4 = 700, OID_FLOAT8 = 701, OID_NUMERIC = 1700 };
+
+#define PARAMS 24
+
+struct connection {
+    PGconn *handle;
+    struct statement statements[STATEMENTS]; /* .prepared is the statement's name */
+    unsigned named;
+    int64_t timeout_us, deadline_us;
+    bool limited; /* statement_timeout is below the configured one */
+    char problem[256];
+};
+
+static void note(struct connection *c, const char *text)
+{
+    snprintf(c->problem, sizeof(c->problem), "%s", text);
+}
+
+static bool lost(struct connection *c)
+{
+    return PQstatus(c->handle) == CONNECTION_BAD;
+}
+
+static enum result result_of(struct connection *c, const PGresult *answer)
+{
+    static const struct {
+        const char *state;
+        enum result result;
+    } states[] = {
+        { "40001", ERR_DATABASE_RETRY }, /* serialisation */
+        { "40P01", ERR_DATABASE_RETRY }, /* deadlock */
+        { "23505", ERR_ALREADY_EXISTS }, /* unique */
+        { "57014", ERR_TIMEOUT },        /* cancelled by statement_timeout */
+        { "55P03", ERR_DATABASE_BUSY },  /* lock not available */
+    };
+    const char *state = PQresultErrorField(answer, PG_DIAG_SQLSTATE);
+
+    switch (PQresultStatus(answer)) {
+    case PGRES_COMMAND_OK:
+    case PGRES_TUPLES_OK:
+    case PGRES_EMPTY_QUERY:
+        return OK;
+    default:
+        break;
+    }
+    note(c, PQresultErrorMessage(answer));
+    for (size_t i = 0; state && i < COUNT(states); i++)
+        if (strcmp(state, states[i].state) == 0)
+            return states[i].result;
+    return ERR_DATABASE;
+}
+
+static void clear(PGresult **answer)
+{
+    PQclear(*answer);
+}
+
+static enum result execute(struct connection *c, const char *sql)
+{
+    CLEANUP(clear) PGresult *answer = PQexec(c->handle, sql);
+
+    return result_of(c, answer);
+}
+
+static void forget_statements(struct connection *c)
+{
+    for (size_t i = 0; i < STATEMENTS; i++) {
+        free(c->statements[i].sql);
+        free(c->statements[i].prepared);
+        c->statements[i] = (struct statement){ 0 };
+    }
+}
+
+static enum result set_up(struct connection *c)
+{
+    char limit[64];
+
+    snprintf(limit, sizeof(limit), "SET statement_timeout = %lld",
+             (long long)(c->timeout_us / US_PER_MS));
+    TRY(execute(c, limit));
+    c->limited = false;
+    return execute(c, "SET search_path TO aragora; SET client_min_messages TO warning;"
+                      "SET standard_conforming_strings TO on");
+}
+
+/* The schema and the clock; a race of two first programs ends in an error that means the other
+ * one was faster, so what counts is whether they are there in the end. */
+static enum result make_schema(struct connection *c)
+{
+    static const char there[] = "SELECT 'aragora.now_us()'::regprocedure";
+
+    if (execute(c, there) == OK)
+        return OK;
+    (void)execute(c, "CREATE SCHEMA IF NOT EXISTS aragora");
+    (void)execute(c, "CREATE FUNCTION aragora.now_us() RETURNS bigint LANGUAGE sql VOLATILE AS"
+                     " $$ SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint $$");
+    return execute(c, there);
+}
+
+static void postgres_close(void *connection)
+{
+    struct connection *c = connection;
+
+    forget_statements(c);
+    PQfinish(c->handle);
+    free(c);
+}
+
+static enum result postgres_open(void **out, const struct db_config *config, char *problem,
+                                 size_t size)
+{
+    CLEANUP(arena_cleanup) struct arena *arena = arena_new();
+    struct connection *c = calloc(1, sizeof(*c));
+
+    if (!c)
+        abort();
+    c->timeout_us = config->statement_timeout_us;
+    c->handle = PQconnectdb(arena_cstr(arena, config->dsn));
+    enum result result = ERR_DATABASE;
+    if (lost(c))
+        note(c, PQerrorMessage(c->handle));
+    else if (PQsetClientEncoding(c->handle, "UTF8") == 0)
+        result = make_schema(c) == OK ? set_up(c) : ERR_DATABASE;
+    if (result != OK) {
+        snprintf(problem, size, "%s", c->problem);
+        postgres_close(c);
+        return result;
+    }
+    *out = c;
+    return OK;
+}
+
+/* The values of one call; text of numbers lives in numbers[]. */
+struct params {
+    Oid types[PARAMS];
+    const char *values[PARAMS];
+    int lengths[PARAMS], formats[PARAMS];
+    char numbers[PARAMS][40];
+    int count;
+};
+
+static void fill_params(struct params *p, struct arena *arena, const struct bind *binds,
+                        size_t count)
+{
+    p->count = (int)count;
+    for (size_t i = 0; i < count; i++) {
+        p->types[i] = 0;
+        p->values[i] = NULL;
+        p->formats[i] = 0;
+        switch (binds[i].type) {
+        case BIND_NULL:
+            break;
+        case BIND_STR:
+            p->values[i] = arena_cstr(arena, binds[i].str);
+            break;
+        case BIND_INT:
+            snprintf(p->numbers[i], sizeof(p->numbers[i]), "%lld", (long long)binds[i].integer);
+            p->values[i] = p->numbers[i];
+            p->types[i] = OID_INT8;
+            break;
+        case BIND_DOUBLE:
+            double_text(p->numbers[i], binds[i].real);
+            p->values[i] = p->numbers[i];
+            p->types[i] = OID_FLOAT8;
+            break;
+        case BIND_BYTES:
+            p->values[i] = (const char *)binds[i].bytes.at;
+            p->lengths[i] = (int)binds[i].bytes.len;
+            p->formats[i] = 1;
+            p->types[i] = OID_BYTEA;
+            break;
+        }
+    }
+}
+
+/* PostgreSQL fixes a parameter's type when it prepares, so the types are part of the key; the
+ * lock clause loses its comment marks. */
+static struct str key_of(struct arena *arena, const char *sql, const struct params *p)
+{
+    CLEANUP(buf_free) struct buf key = { 0 };
+    struct str text = str_from(sql), mark = STR("/* FOR UPDATE SKIP LOCKED */");
+    size_t at;
+
+    if (str_find(&at, text, mark)) {
+        buf_str(&key, str_slice(text, 0, at));
+        buf_str(&key, STR("FOR UPDATE SKIP LOCKED"));
+        buf_str(&key, str_slice(text, at + mark.len, text.len));
+    } else {
+        buf_str(&key, text);
+    }
+    buf_str(&key, STR(" -- "));
+    for (int i = 0; i < p->count; i++)
+        buf_printf(&key, "%u ", p->types[i]);
+    return arena_str(arena, buf_view(&key));
+}
+
+static enum result prepare(const char **name, struct connection *c, struct arena *arena,
+                           const char *sql, const struct params *p)
+{
+    struct str key = key_of(arena, sql, p);
+    struct statement *slot = statement_slot(c->statements, key.at);
+
+    if (slot->sql && strcmp(slot->sql, key.at) == 0) {
+        *name = slot->prepared;
+        return OK;
+    }
+    if (slot->sql) {
+        struct str drop = arena_printf(arena, "DEALLOCATE %s", (char *)slot->prepared);
+        (void)execute(c, drop.at);
+        free(slot->sql);
+        free(slot->prepared);
+        slot->sql = NULL;
+        slot->prepared = NULL;
+    }
+    struct str fresh = arena_printf(arena, "s%u", ++c->named);
+    CLEANUP(clear) PGresult *answer = PQprepare(c->handle, fresh.at, key.at, p->count, p->types);
+    TRY(result_of(c, answer));
+    slot->sql = strdup(key.at);
+    slot->prepared = strdup(fresh.at);
+    if (!slot->sql || !slot->prepared)
+        abort();
+    *name = slot->prepared;
+    return OK;
+}
+
+static struct bind cell(PGresult *answer, int row, int column, unsigned char **bytes)
+{
+    struct str text = { PQgetvalue(answer, row, column),
+                        (size_t)PQgetlength(answer, row, column) };
+    struct bind out = { 0 };
+    size_t len;
+
+    if (PQgetisnull(answer, row, column))
+        return out;
+    switch (PQftype(answer, column)) {
+    case OID_INT2:
+    case OID_INT4:
+    case OID_INT8:
+        out.type = str_int(&out.integer, text, INT64_MIN, INT64_MAX) ? BIND_INT : BIND_NULL;
+        return out;
+    case OID_BOOL:
+        return bind_int(text.at[0] == 't');
+    case OID_FLOAT4:
+    case OID_FLOAT8:
+    case OID_NUMERIC:
+        out.type = str_double(&out.real, text) ? BIND_DOUBLE : BIND_NULL;
+        return out;
+    case OID_BYTEA:
+        *bytes = PQunescapeBytea((const unsigned char *)text.at, &len);
+        if (!*bytes)
+            abort();
+        return (struct bind){ .type = BIND_BYTES, .bytes = { *bytes, len } };
+    default:
+        return bind_str(text);
+    }
+}
+
+static enum result give_rows(PGresult *answer, row_fn *fn, void *arg)
+{
+    struct bind values[48];
+    unsigned char *bytes[48] = { 0 };
+    int columns = PQnfields(answer);
+    enum result result = OK;
+
+    if (columns > (int)COUNT(values))
+        abort();
+    for (int row = 0; row < PQntuples(answer) && result == OK; row++) {
+        for (int i = 0; i < columns; i++)
+            values[i] = cell(answer, row, i, &bytes[i]);
+        result = fn(arg, values, (size_t)columns);
+        for (int i = 0; i < columns; i++) {
+            PQfreemem(bytes[i]);
+            bytes[i] = NULL;
+        }
+    }
+    return result;
+}
+
+/* A round trip only where the time left is less than the configured limit, and back after. */
+static enum result apply_deadline(struct connection *c)
+{
+    int64_t left = c->deadline_us ? c->deadline_us - monotonic_us() : INT64_MAX;
+    bool below = left < (c->timeout_us ? c->timeout_us : INT64_MAX);
+    char limit[64];
+
+    if (left <= 0)
+        return ERR_TIMEOUT;
+    if (!below && !c->limited)
+        return OK;
+    if (!below)
+        left = c->timeout_us;
+    snprintf(limit, sizeof(limit), "SET statement_timeout = %lld",
+             (long long)(left / US_PER_MS + (below ? 1 : 0)));
+    c->limited = below;
+    return execute(c, limit);
+}
+
+static enum result run_once(struct connection *c, const char *sql, const struct bind *binds,
+                            size_t count, row_fn *row, void *arg, int64_t *changed)
+{
+    CLEANUP(arena_cleanup) struct arena *arena = arena_new();
+    struct params params;
+    const char *name;
+    int64_t rows = 0;
+
+    TRY(apply_deadline(c));
+    fill_params(&params, arena, binds, count);
+    TRY(prepare(&name, c, arena, sql, &params));
+    CLEANUP(clear) PGresult *answer =
+        PQexecPrepared(c->handle, name, params.count, params.values, params.lengths,
+                       params.formats, 0);
+    TRY(result_of(c, answer));
+    if (row)
+        TRY(give_rows(answer, row, arg));
+    if (changed && str_int(&rows, str_from(PQcmdTuples(answer)), 0, INT64_MAX))
+        *changed = rows;
+    return OK;
+}
+
+static enum result reconnect(struct connection *c)
+{
+    PQreset(c->handle);
+    forget_statements(c);
+    return lost(c) ? ERR_DATABASE : set_up(c);
+}
+
+static enum result postgres_run(void *connection, const char *sql, const struct bind *binds,
+                                size_t count, row_fn *row, void *arg, int64_t *changed)
+{
+    struct connection *c = connection;
+    bool in_transaction = PQtransactionStatus(c->handle) != PQTRANS_IDLE;
+    enum result result = run_once(c, sql, binds, count, row, arg, changed);
+
+    if (result == OK || !lost(c))
+        return result;
+    TRY(reconnect(c));
+    return in_transaction ? ERR_DATABASE_RETRY
+                          : run_once(c, sql, binds, count, row, arg, changed);
+}
+
+static enum result postgres_script(void *connection, const char *sql)
+{
+    return execute(connection, sql);
+}
+
+static enum result postgres_begin(void *connection)
+{
+    struct connection *c = connection;
+    enum result result = execute(c, "BEGIN");
+
+    if (result == OK || !lost(c))
+        return result;
+    TRY(reconnect(c));
+    return execute(c, "BEGIN");
+}
+
+/* COMMIT of a failed transaction reports success with the tag ROLLBACK. */
+static enum result postgres_commit(void *connection)
+{
+    struct connection *c = connection;
+    CLEANUP(clear) PGresult *answer = PQexec(c->handle, "COMMIT");
+    enum result result = result_of(c, answer);
+
+    if (result == OK && strcmp(PQcmdStatus(answer), "COMMIT") != 0)
+        return ERR_DATABASE_RETRY;
+    return result;
+}
+
+static void postgres_rollback(void *connection)
+{
+    struct connection *c = connection;
+
+    if (!lost(c) && PQtransactionStatus(c->handle) != PQTRANS_IDLE)
+        (void)execute(c, "ROLLBACK"); /* if it fails the connection is gone, and so is the work */
+}
+
+static void postgres_deadline(void *connection, int64_t at_us)
+{
+    ((struct connection *)connection)->deadline_us = at_us;
+}
+
+static const char *postgres_problem(void *connection)
+{
+    return ((struct connection *)connection)->problem;
+}
+
+const struct backend backend_postgres = {
+    .open = postgres_open,
+    .close = postgres_close,
+    .run = postgres_run,
+    .script = postgres_script,
+    .begin = postgres_begin,
+    .commit = postgres_commit,
+    .rollback = postgres_rollback,
+    .deadline = postgres_deadline,
+    .problem = postgres_problem,
+};

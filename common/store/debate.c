@@ -1,0 +1,276 @@
+#include "common/store/debate.h"
+
+#include "common/base/clock.h"
+#include "common/base/id.h"
+#include "common/store/job.h"
+
+
+#define DEBATE_COLUMNS                                                                             \
+    "d.debate_id, d.slug, d.task, d.context, l.status, l.visibility, l.owner_id, d.agents,"        \
+    " d.result, d.consensus_mode, d.consensus_strength, d.winner, d.final_answer, d.error,"        \
+    " d.receipt_id, d.rounds_requested, d.rounds_used, l.last_seq, d.consensus_reached,"           \
+    " d.is_demo, d.confidence, d.created_at, d.started_at, d.completed_at"                         \
+    " FROM debates d JOIN loops l ON l.org_id = d.org_id AND l.loop_id = d.debate_id"
+
+static const struct field debate_row[] = {
+    { FIELD(struct debate, debate_id) },
+    { FIELD(struct debate, slug) },
+    { FIELD(struct debate, task) },
+    { FIELD(struct debate, context) },
+    { FIELD(struct debate, status) },
+    { FIELD(struct debate, visibility) },
+    { FIELD(struct debate, user_id) },
+    { FIELD(struct debate, agents) },
+    { FIELD(struct debate, result) },
+    { FIELD(struct debate, consensus_mode) },
+    { FIELD(struct debate, consensus_strength) },
+    { FIELD(struct debate, winner) },
+    { FIELD(struct debate, final_answer) },
+    { FIELD(struct debate, error) },
+    { FIELD(struct debate, receipt_id) },
+    { FIELD(struct debate, rounds_requested) },
+    { FIELD(struct debate, rounds_used) },
+    { FIELD(struct debate, last_seq) },
+    { FIELD(struct debate, consensus_reached) },
+    { FIELD(struct debate, is_demo) },
+    { FIELD(struct debate, confidence) },
+    { FIELD(struct debate, created_at) },
+    { FIELD(struct debate, started_at) },
+    { FIELD(struct debate, completed_at) },
+    { 0 },
+};
+
+struct number {
+    int64_t value;
+};
+
+static const struct field number_row[] = { { FIELD(struct number, value) }, { 0 } };
+
+static bool is_stop_word(struct str word)
+{
+    static const char *const words[] = {
+        "a",  "the", "an",   "is", "are",  "was", "were", "be",     "been",      "for",    "to",
+        "of", "and", "or",   "in", "on",   "at",  "by",   "with",   "that",      "this",   "it",
+        "as", "how", "from", "what", "design", "implement", "create", "build", "make",
+    };
+
+    for (size_t i = 0; i < COUNT(words); i++)
+        if (str_is(word, words[i]))
+            return true;
+    return false;
+}
+
+/* First four telling words and the day (domain debates, 1). Not unique: ids are. */
+static struct str slug_of(struct arena *arena, struct str task)
+{
+    CLEANUP(buf_free) struct buf slug = { 0 };
+    char day[UTC_TEXT];
+    int taken = 0;
+
+    for (size_t i = 0; i < task.len && taken < 4;) {
+        char word[48];
+        size_t len = 0;
+
+        for (; i < task.len && task.at[i] != ' '; i++) {
+            char c = task.at[i];
+            bool upper = c >= 'A' && c <= 'Z';
+            if ((upper || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_') &&
+                len < sizeof(word))
+                word[len++] = upper ? (char)(c | 0x20) : c;
+        }
+        i++;
+        if (len && !is_stop_word((struct str){ word, len })) {
+            buf_printf(&slug, "%s%.*s", taken ? "-" : "", (int)len, word);
+            taken++;
+        }
+    }
+    utc_text(day, utc_now());
+    return arena_printf(arena, STR_FMT "-%.10s", STR_ARG(taken ? buf_view(&slug) : STR("debate")),
+                        day);
+}
+
+struct start {
+    struct str debate_id, task, consensus;
+    struct list agents; /* of names */
+    int64_t total_rounds;
+    bool demo;
+};
+
+static const struct field start_fields[] = {
+    { FIELD(struct start, debate_id) },
+    { FIELD(struct start, task) },
+    { FIELD_TEXTS(struct start, agents), .absent = ABSENT_EMPTY },
+    { FIELD(struct start, total_rounds) },
+    { FIELD(struct start, consensus) },
+    { FIELD(struct start, demo) },
+    { 0 },
+};
+
+static enum result insert_rows(struct db *db, const struct debate_draft *draft,
+                               const struct start *start)
+{
+    CLEANUP(buf_free) struct buf names = { 0 };
+
+    TRY(loop_insert(db, &(struct loop_draft){ .loop_id = start->debate_id,
+                                              .kind = STR("debate"),
+                                              .owner_id = draft->user_id,
+                                              .visibility = STR("private"),
+                                              .status = STR("queued") }));
+    buf_char(&names, '[');
+    for (size_t i = 0; i < start->agents.count; i++) {
+        buf_json_comma(&names);
+        buf_json_str(&names, ((const struct str *)start->agents.at)[i]);
+    }
+    buf_char(&names, ']');
+    TRY(db_run(NULL, db,
+               "INSERT INTO debates (org_id, debate_id, slug, task, context, agents, request,"
+               " consensus_mode, rounds_requested, is_demo, created_at, updated_at)"
+               " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, (SELECT now_us()),"
+               " (SELECT now_us()))",
+               BIND(start->debate_id, slug_of(db_arena(db), draft->task), draft->task,
+                    draft->context, buf_view(&names), draft->request, draft->consensus,
+                    draft->rounds, draft->is_demo)));
+    for (size_t i = 0; i < draft->agents.count; i++) {
+        const struct debate_agent *agent = (const struct debate_agent *)draft->agents.at + i;
+
+        TRY(db_run(NULL, db,
+                   "INSERT INTO debate_agents (org_id, debate_id, agent, position, provider,"
+                   " role) VALUES ($1, $2, $3, $4, $5, $6)",
+                   BIND(start->debate_id, agent->agent, (int64_t)i, agent->provider,
+                        agent->role)));
+    }
+    return OK;
+}
+
+enum result debate_create(struct str *debate_id, struct db *db, const struct debate_draft *draft,
+                          int64_t max_waiting)
+{
+    CLEANUP(tx_end) struct tx tx = { 0 };
+    struct arena *arena = db_arena(db);
+    struct str *names = arena_array(arena, draft->agents.count, sizeof(*names));
+    struct start start = { .debate_id = id_new(arena, "adhoc_"),
+                           .task = draft->task,
+                           .consensus = draft->consensus,
+                           .agents = { names, draft->agents.count },
+                           .total_rounds = draft->rounds,
+                           .demo = draft->is_demo };
+    int64_t waiting;
+
+    for (size_t i = 0; i < draft->agents.count; i++)
+        names[i] = ((const struct debate_agent *)draft->agents.at)[i].agent;
+    TRY(tx_begin(&tx, db));
+    TRY(job_waiting(&waiting, db, JOB_DEBATE));
+    if (waiting >= max_waiting)
+        return ERR_CAPACITY;
+    TRY(job_insert(db, JOB_DEBATE, start.debate_id, (struct json_text){ STR("{}") }));
+    TRY(insert_rows(db, draft, &start));
+    TRY(event_append(NULL, db,
+                     &(struct event_draft){ .type = EVENT_debate_start,
+                                            .loop_id = start.debate_id,
+                                            .trace_id = draft->trace_id,
+                                            .fields = start_fields,
+                                            .data = &start }));
+    TRY(tx_commit(&tx));
+    *debate_id = start.debate_id;
+    return OK;
+}
+
+enum result debate_find(struct debate *out, struct db *db, struct str debate_id)
+{
+    return db_one(out, db, debate_row, ERR_DEBATE_NOT_FOUND,
+                  "SELECT " DEBATE_COLUMNS
+                  " WHERE d.org_id = $1 AND d.debate_id = $2 AND d.deleted_at IS NULL",
+                  BIND(debate_id));
+}
+
+enum result debate_list(struct list *out, int64_t *total, struct db *db,
+                        const struct debate_filter *filter)
+{
+    struct number count;
+    struct str status = filter->status.at ? filter->status : STR("");
+
+    TRY(db_one(&count, db, number_row, ERR_INTERNAL,
+               "SELECT COUNT(*) FROM debates d JOIN loops l ON l.org_id = d.org_id"
+               " AND l.loop_id = d.debate_id WHERE d.org_id = $1 AND d.deleted_at IS NULL"
+               " AND ($2 = '' OR l.status = $2) AND d.created_at >= $3",
+               BIND(status, filter->since.us)));
+    TRY(db_all(out, db, debate_row, sizeof(struct debate),
+               "SELECT " DEBATE_COLUMNS " WHERE d.org_id = $1 AND d.deleted_at IS NULL"
+               " AND ($2 = '' OR l.status = $2) AND d.created_at >= $3"
+               " ORDER BY d.created_at DESC, d.debate_id DESC LIMIT $4 OFFSET $5",
+               BIND(status, filter->since.us, filter->limit, filter->offset)));
+    *total = count.value;
+    return OK;
+}
+
+struct end {
+    struct str debate_id, status, reason;
+};
+
+static const struct field end_fields[] = {
+    { FIELD(struct end, debate_id) },
+    { FIELD(struct end, status) },
+    { FIELD(struct end, reason) },
+    { 0 },
+};
+
+/* A queued debate has no runner that could end it. */
+static enum result end_queued(struct db *db, struct str debate_id, struct str reason)
+{
+    const struct end end = { debate_id, STR("cancelled"), reason };
+
+    TRY(loop_move(db, debate_id, STR("queued"), STR("cancelled"), true));
+    TRY(db_run(NULL, db,
+               "UPDATE debates SET error = $3, completed_at = (SELECT now_us()),"
+               " updated_at = (SELECT now_us()) WHERE org_id = $1 AND debate_id = $2",
+               BIND(debate_id, reason)));
+    return event_append(NULL, db,
+                        &(struct event_draft){ .type = EVENT_debate_end,
+                                               .loop_id = debate_id,
+                                               .fields = end_fields,
+                                               .data = &end });
+}
+
+enum result debate_cancel(struct db *db, struct str debate_id, struct str reason)
+{
+    CLEANUP(tx_end) struct tx tx = { 0 };
+    struct debate debate;
+    bool running;
+
+    TRY(tx_begin(&tx, db));
+    TRY(debate_find(&debate, db, debate_id));
+    enum result result = job_cancel(&running, db, JOB_DEBATE, debate_id, reason);
+    if (result == ERR_NOT_FOUND)
+        return ERR_NOT_CANCELLABLE;
+    TRY(result);
+    /* A debate that lost its runner may have moved beyond queued with its job pending. */
+    if (!running && str_is(debate.status, "queued"))
+        TRY(end_queued(db, debate_id, reason));
+    return tx_commit(&tx);
+}
+
+static const struct field message_row[] = {
+    { FIELD(struct debate_message, round) },   { FIELD(struct debate_message, role) },
+    { FIELD(struct debate_message, content) }, { FIELD(struct debate_message, agent) },
+    { FIELD(struct debate_message, target) },  { FIELD(struct debate_message, timestamp) },
+    { 0 },
+};
+
+enum result debate_messages(struct list *out, int64_t *total, struct db *db, struct str debate_id,
+                            int64_t limit, int64_t offset)
+{
+    struct number count;
+
+    TRY(db_one(&count, db, number_row, ERR_INTERNAL,
+               "SELECT COUNT(*) FROM debate_messages WHERE org_id = $1 AND debate_id = $2",
+               BIND(debate_id)));
+    TRY(db_all(out, db, message_row, sizeof(struct debate_message),
+               "SELECT round, role, content, agent, target, created_at FROM debate_messages"
+               " WHERE org_id = $1 AND debate_id = $2"
+               " ORDER BY created_at, round, role, agent, target LIMIT $3 OFFSET $4",
+               BIND(debate_id, limit, offset)));
+    for (size_t i = 0; i < out->count; i++)
+        ((struct debate_message *)out->at)[i].index = offset + (int64_t)i;
+    *total = count.value;
+    return OK;
+}

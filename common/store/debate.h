@@ -1,0 +1,60 @@
+/* debate.h - a debate's row: create, find, list, cancel.
+ *
+ * Accepted means stored: loop, debate, agents, job and first event commit together
+ * (decision 18). What is said in a debate is in transcript.h. */
+#ifndef ARAGORA_DEBATE_H
+#define ARAGORA_DEBATE_H
+
+#include "common/store/event.h"
+
+#define JOB_DEBATE STR("debate")
+
+struct debate_agent {
+    struct str agent, provider, role;
+};
+
+struct debate_draft {
+    struct str task, context, consensus, user_id, trace_id;
+    int64_t rounds;
+    struct list agents; /* of struct debate_agent, in order */
+    struct json_text request;
+    bool is_demo;
+};
+
+struct debate { /* strings live in the session's arena */
+    struct str debate_id, slug, task, context, status, visibility, user_id;
+    struct json_text agents, result;
+    struct str consensus_mode, consensus_strength, winner, final_answer, error, receipt_id;
+    int64_t rounds_requested, rounds_used, last_seq;
+    bool consensus_reached, is_demo;
+    double confidence;
+    struct utc created_at, started_at, completed_at;
+};
+
+/* *debate_id lives in the session's arena. ERR_CAPACITY: max_waiting debates are queued. */
+MUST_USE enum result debate_create(struct str *debate_id, struct db *db,
+                                   const struct debate_draft *draft, int64_t max_waiting);
+/* ERR_DEBATE_NOT_FOUND, also for another organisation's. */
+MUST_USE enum result debate_find(struct debate *out, struct db *db, struct str debate_id);
+
+struct debate_filter {
+    struct str status; /* stored status; STR_NONE: all */
+    struct utc since;
+    int64_t limit, offset;
+};
+/* Newest first; of struct debate. *total counts all that match. */
+MUST_USE enum result debate_list(struct list *out, int64_t *total, struct db *db,
+                                 const struct debate_filter *filter);
+/* Asks the runner to stop, or ends a queued debate with its debate_end event.
+ * ERR_DEBATE_NOT_FOUND, ERR_NOT_CANCELLABLE. */
+MUST_USE enum result debate_cancel(struct db *db, struct str debate_id, struct str reason);
+
+struct debate_message {
+    int64_t index, round;
+    struct str role, content, agent, target;
+    struct utc timestamp;
+};
+MUST_USE enum result debate_messages(struct list *out, int64_t *total, struct db *db,
+                                     struct str debate_id, int64_t limit, int64_t offset);
+
+#endif

@@ -1,0 +1,30 @@
+#!/bin/sh
+# Includes point one way: base <- db, bus, metrics, receipt, ws <- store, auth <- handlers <-
+# fcgi, cli; debated and streamd see common only. Prints each that does not; exit status 1.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+status=0
+
+check() { # folder, pattern of what it may include
+    found=$(grep -rnE '^#include "' "$1" --include='*.c' --include='*.h' |
+        grep -vE "#include \"($2)")
+    if [ -n "$found" ]; then
+        printf '%s\n' "$found"
+        status=1
+    fi
+}
+
+base='common/base/'
+low="$base|common/(db|bus|http|metrics|receipt|ws)/"
+common="$low|common/(store|auth)/"
+check common/base "$base"
+for folder in db bus metrics receipt ws; do
+    check "common/$folder" "$base|common/$folder/"
+done
+check common/auth "$common"
+check common/store "$common"
+check handlers "$common|handlers/handler.h"
+check fcgi "$common|handlers/handler.h|fcgi/"
+check cli "$common|handlers/handler.h|fcgi/|cli/"
+check debated "$common|debated/"
+exit $status
