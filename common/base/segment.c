@@ -16,12 +16,13 @@
 #include <unistd.h>
 
 #define SEGMENT_MAGIC   UINT64_C(0x41524147534547)
-#define SEGMENT_VERSION 1
+#define SEGMENT_VERSION 2
 
 struct layout {
     uint64_t magic;
     uint32_t version, size;
     pthread_mutex_t writers;
+    struct bucket buckets[BUCKETS];
 };
 
 struct segment {
@@ -48,15 +49,19 @@ static bool prepare(struct layout *layout)
 static bool create(const char *name, const struct stat *directory)
 {
     char beside[128];
-    struct layout layout = { 0 };
     mode_t mode = 0600 | (directory->st_mode & 060);
 
     snprintf(beside, sizeof(beside), "%s.%ld", name, (long)getpid());
     int fd = open(beside, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
     if (fd < 0)
         return false;
-    bool good = prepare(&layout) && fchmod(fd, mode) == 0 &&
-                write(fd, &layout, sizeof(layout)) == (ssize_t)sizeof(layout);
+    bool good = fchmod(fd, mode) == 0 && ftruncate(fd, sizeof(struct layout)) == 0;
+    struct layout *layout = good ? mmap(NULL, sizeof(*layout), PROT_READ | PROT_WRITE, MAP_SHARED,
+                                        fd, 0)
+                                 : MAP_FAILED;
+    good = layout != MAP_FAILED && prepare(layout);
+    if (layout != MAP_FAILED)
+        munmap(layout, sizeof(*layout));
     if (mode & 060)
         good = good && fchown(fd, (uid_t)-1, directory->st_gid) == 0;
     close(fd);
@@ -87,16 +92,34 @@ static struct layout *map(const char *name)
     return at;
 }
 
+#define NAME_BYTES 96
+
+static bool name_of(char name[NAME_BYTES], struct stat *info, const char *data_directory)
+{
+    if (stat(data_directory, info) != 0)
+        return false;
+    snprintf(name, NAME_BYTES, "/dev/shm/aragora-%llx-%llx", (unsigned long long)info->st_dev,
+             (unsigned long long)info->st_ino);
+    return true;
+}
+
+void segment_remove(const char *data_directory)
+{
+    char name[NAME_BYTES];
+    struct stat info;
+
+    if (name_of(name, &info, data_directory))
+        (void)unlink(name); /* not there: nothing to do */
+}
+
 enum result segment_open(struct segment **out, const char *data_directory)
 {
-    char name[96];
+    char name[NAME_BYTES];
     struct stat info;
     struct layout *at;
 
-    if (stat(data_directory, &info) != 0)
+    if (!name_of(name, &info, data_directory))
         return ERR_SYSTEM;
-    snprintf(name, sizeof(name), "/dev/shm/aragora-%llx-%llx", (unsigned long long)info.st_dev,
-             (unsigned long long)info.st_ino);
     at = map(name);
     if (!at && access(name, F_OK) == 0)
         (void)unlink(name); /* another layout: whoever has it mapped keeps it */
@@ -118,6 +141,11 @@ void segment_close(struct segment *segment)
         return;
     munmap(segment->at, sizeof(*segment->at));
     free(segment);
+}
+
+struct bucket *segment_buckets(struct segment *segment, uint64_t key)
+{
+    return &segment->at->buckets[key % (BUCKETS / BUCKET_WAYS) * BUCKET_WAYS];
 }
 
 enum result segment_writer_lock(struct segment *segment, int64_t limit_us)

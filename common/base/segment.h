@@ -1,18 +1,34 @@
 /* segment.h - memory that all processes of one host and data directory share.
  *
  * /dev/shm/aragora-<device and inode of the data directory>, with that directory's group and
- * permissions. Holds the writers' queue of SQLite. A new layout is a new file put in place by
- * rename; a process that has the old one mapped keeps it. */
+ * permissions. Holds the writers' queue of SQLite and the buckets of the rate limits. A new
+ * layout is a new file put in place of the old one; a process that has that mapped keeps it. */
 #ifndef ARAGORA_SEGMENT_H
 #define ARAGORA_SEGMENT_H
 
 #include "common/base/base.h"
 
+#include <stdatomic.h>
+
 struct segment;
+
+#define BUCKET_WAYS 8    /* places that one key may stand in */
+#define BUCKETS     8192 /* clients remembered at once on a host */
+
+/* One client of one limit; metrics/rate.c says how it is used. key 0: free. */
+struct bucket {
+    _Atomic uint64_t key;
+    _Atomic int64_t full_at_us; /* monotonic; past: the bucket is full again */
+};
+
+/* The BUCKET_WAYS places of a key. */
+struct bucket *segment_buckets(struct segment *segment, uint64_t key);
 
 /* *out is the caller's, for segment_close(). The directory must exist. ERR_SYSTEM. */
 MUST_USE enum result segment_open(struct segment **out, const char *data_directory);
 void segment_close(struct segment *segment); /* NULL is fine; the file stays for the others */
+/* Removes the file; who has it mapped keeps it. For a data directory that goes away. */
+void segment_remove(const char *data_directory);
 
 /* One holder per host; a dead one's hold passes on. ERR_DATABASE_BUSY after limit_us. */
 MUST_USE enum result segment_writer_lock(struct segment *segment, int64_t limit_us);

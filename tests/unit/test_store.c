@@ -87,6 +87,7 @@ static int close_database(void **state)
         return 0;
     }
     segment_close(at.segment);
+    segment_remove(at.directory);
     static const char *const files[] = { "", "-wal", "-shm" };
     char name[128];
     for (size_t i = 0; i < COUNT(files); i++) {
