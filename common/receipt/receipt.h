@@ -1,0 +1,87 @@
+/* receipt.h - the signed record of a decision: native form, "aragora.receipt/1".
+ *
+ * A receipt holds the SHA-256 of every text and no text, so that erasing a text leaves receipt
+ * and chain verifiable (decision 24). It is one canonical JSON object (RFC 8785). The signature
+ * is made over the bytes of that object without its member "signature"; what stands in that
+ * member is checked part by part, so no byte can change unseen.
+ *
+ * Elsewhere: where receipts are stored (common/store), the public form (receipts_odr.md). */
+#ifndef ARAGORA_RECEIPT_H
+#define ARAGORA_RECEIPT_H
+
+#include "common/receipt/key.h"
+
+#define RECEIPT_SCHEMA "aragora.receipt/1"
+/* prev_hash of an organisation's first entry. */
+#define RECEIPT_CHAIN_START "0000000000000000000000000000000000000000000000000000000000000000"
+
+struct receipt_participant {
+    struct str agent, provider, model; /* provider, model: STR_NONE where undisclosed */
+};
+
+/* One text of the debate. */
+struct receipt_text {
+    struct str kind; /* message, critique, vote */
+    struct str agent;
+    int64_t round;
+    struct str sha256; /* of the text, lower-case hexadecimal */
+};
+
+struct receipt_facts {
+    struct str receipt_id, debate_id;
+    int64_t position;     /* in the organisation's chain */
+    struct str prev_hash; /* of the chain entry before */
+    struct utc created_at;
+    struct str task, final_answer; /* digested here; final_answer may be STR_NONE */
+    struct str verdict;
+    double confidence; /* 0..1 */
+    struct {
+        bool reached;
+        struct str method, strength; /* strength may be STR_NONE */
+    } consensus;
+    struct list participants; /* of struct receipt_participant */
+    struct list texts;        /* of struct receipt_text, in the order of the debate */
+    bool is_demo;             /* agents were simulated: sign with the demo key */
+};
+
+/* The columns of a stored receipt. */
+struct receipt {
+    struct str document;  /* the bytes to keep: signature included */
+    struct str digest;    /* SHA-256 of what was signed, lower-case hexadecimal */
+    struct str signature; /* base64 */
+    struct str key_id;
+};
+
+/* *out lives in the arena. ERR_VALIDATION: a fact is missing or out of range. ERR_KEY. */
+MUST_USE enum result receipt_build(struct receipt *out, struct arena *arena,
+                                   const struct receipt_facts *facts,
+                                   const struct receipt_key *key);
+
+/* Also the exit status of aragora verify. */
+enum receipt_outcome {
+    RECEIPT_VERIFIED = 0,
+    RECEIPT_FAILED = 1,    /* something was changed */
+    RECEIPT_MALFORMED = 2, /* not a receipt in canonical form */
+    RECEIPT_UNPROVEN = 3,  /* well-formed; nothing trusted vouches for it */
+};
+
+struct receipt_report {
+    enum receipt_outcome outcome;
+    struct str reason; /* an English sentence */
+    /* What the document says of itself, to believe only if VERIFIED; STR_NONE if MALFORMED or
+     * unsigned. */
+    struct str receipt_id, digest, key_id;
+    bool is_demo;
+};
+
+/* document: the exact bytes, no line break behind. key: the one trusted, or NULL. *out lives in
+ * the arena. */
+void receipt_verify(struct receipt_report *out, struct arena *arena, struct str document,
+                    const struct receipt_public_key *key);
+
+/* SHA-256 over the canonical form of a chain entry without its member "hash", which may be there
+ * or not. *out lives in the arena. As jcs_text(); ERR_VALIDATION: not an object, or prev_hash is
+ * no digest. */
+MUST_USE enum result receipt_chain_hash(struct str *out, struct arena *arena, struct str entry);
+
+#endif

@@ -1,0 +1,162 @@
+/* fastcgi.c - requests from libfcgi, without its signal handling.
+ *
+ * libfcgi installs handlers without SA_RESTART and never retries EINTR, so a signal in a read
+ * or write cuts the request. Here TERM and USR1 stay blocked except in ppoll(), where nothing
+ * is under way; the socket is non-blocking because another worker may take the connection
+ * between ppoll() and accept(). */
+#include "fcgi/fastcgi.h"
+
+#include "common/base/settings.h"
+
+#include <errno.h>
+#include <fcgi_config.h>
+#include <fcgiapp.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+
+static volatile sig_atomic_t stopping;
+
+static void stop(int signal UNUSED)
+{
+    stopping = 1;
+}
+
+/* After FCGX_Init(), which sets its own handlers. *open: the mask for waiting. */
+static void take_signals(sigset_t *open)
+{
+    struct sigaction action = { .sa_handler = stop };
+    sigset_t blocked;
+
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGUSR1, &action, NULL);
+    action.sa_handler = SIG_IGN;
+    sigaction(SIGPIPE, &action, NULL);
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGTERM);
+    sigaddset(&blocked, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &blocked, open);
+    sigdelset(open, SIGTERM); /* whoever started us may have blocked them */
+    sigdelset(open, SIGUSR1);
+}
+
+static bool is_wanted(struct str name)
+{
+    static const char *const wanted[] = {
+        "REQUEST_METHOD", "SCRIPT_NAME",  "PATH_INFO",      "REQUEST_URI", "QUERY_STRING",
+        "REMOTE_ADDR",    "CONTENT_TYPE", "CONTENT_LENGTH", "HTTPS",       "SERVER_PORT",
+    };
+
+    for (size_t i = 0; i < COUNT(wanted); i++)
+        if (str_is(name, wanted[i]))
+            return true;
+    return str_starts(name, STR("HTTP_"));
+}
+
+/* Copies: the environment dies with FCGX_Finish_r(). */
+static struct list copy_params(struct arena *arena, char **environment)
+{
+    struct list list = { 0 };
+    size_t count = 0;
+    size_t equals;
+
+    while (environment[count])
+        count++;
+    struct param *params = arena_array(arena, count, sizeof(*params));
+    for (size_t i = 0; i < count; i++) {
+        struct str line = str_from(environment[i]);
+
+        if (!str_find(&equals, line, STR("=")) || !is_wanted(str_slice(line, 0, equals)))
+            continue;
+        line = arena_str(arena, line);
+        params[list.count++] = (struct param){ str_slice(line, 0, equals),
+                                               str_slice(line, equals + 1, line.len) };
+    }
+    list.at = params;
+    return list;
+}
+
+static bool read_body(void *source, char *out, size_t size, size_t *got, bool *cut)
+{
+    FCGX_Stream *in = source;
+    int read = FCGX_GetStr(out, (int)size, in);
+
+    *got = read > 0 ? (size_t)read : 0;
+    *cut = FCGX_GetError(in) != 0; /* an aborted body ends early with only this sign */
+    return *got > 0 && !*cut;
+}
+
+/* Failing to write means that the client left; the work is done all the same. */
+static void send_answer(FCGX_Stream *out, const struct exchange *exchange)
+{
+    CLEANUP(buf_free) struct buf head = { 0 };
+    const struct response *response = &exchange->response;
+
+    response_head(&head, response);
+    FCGX_PutStr(head.at, (int)head.len, out);
+    if (!exchange->request.head && response->body.len)
+        FCGX_PutStr(response->body.at, (int)response->body.len, out);
+}
+
+static void answer(FCGX_Request *fcgi, struct arena *arena, struct worker *worker)
+{
+    struct exchange *exchange = exchange_new(arena, copy_params(arena, fcgi->envp));
+
+    exchange->worker = worker;
+    exchange->read = read_body;
+    exchange->source = fcgi->in;
+    pipeline_run(exchange);
+    send_answer(fcgi->out, exchange);
+    FCGX_Finish_r(fcgi);
+    arena_reset(arena);
+}
+
+/* Until a connection or a kept one's next request is there; false: told to stop. */
+static bool wait_request(const FCGX_Request *fcgi, const sigset_t *open)
+{
+    while (!stopping) {
+        struct pollfd fd = { .fd = fcgi->ipcFd >= 0 ? fcgi->ipcFd : 0, .events = POLLIN };
+
+        if (ppoll(&fd, 1, NULL, open) > 0)
+            return true;
+    }
+    return false;
+}
+
+static enum result serve(struct worker *worker, const sigset_t *open)
+{
+    CLEANUP(arena_cleanup) struct arena *arena = arena_new();
+    int64_t left = setting_int(SETTING_MAX_REQUESTS);
+    FCGX_Request fcgi;
+
+    if (FCGX_InitRequest(&fcgi, 0, FCGI_FAIL_ACCEPT_ON_INTR) != 0)
+        return ERR_SYSTEM;
+    while (wait_request(&fcgi, open)) {
+        int code = FCGX_Accept_r(&fcgi);
+
+        if (code == -EAGAIN || code == -EINTR || code == -ECONNABORTED)
+            continue;
+        if (code < 0)
+            return ERR_SYSTEM;
+        answer(&fcgi, arena, worker);
+        worker_database(worker);
+        if (left && --left == 0)
+            break;
+    }
+    FCGX_Free(&fcgi, 1);
+    return OK;
+}
+
+enum result fastcgi_serve(struct worker *worker)
+{
+    sigset_t open;
+    int flags = fcntl(0, F_GETFL);
+
+    if (FCGX_IsCGI() || FCGX_Init() != 0)
+        return ERR_SYSTEM;
+    take_signals(&open);
+    if (flags < 0 || fcntl(0, F_SETFL, flags | O_NONBLOCK) != 0)
+        return ERR_SYSTEM;
+    worker_database(worker);
+    return serve(worker, &open);
+}

@@ -1,0 +1,46 @@
+/* pipeline.h - from a request to its answer, the same way for every route.
+ *
+ * The stages run in the order of decision 46; the first that does not say OK ends the request.
+ * Every answer, errors included, is then shaped alike: version, CORS, security and trace
+ * headers. */
+#ifndef ARAGORA_PIPELINE_H
+#define ARAGORA_PIPELINE_H
+
+#include "fcgi/request.h"
+
+struct worker;
+
+/* *out is the caller's, for worker_free(). A fault in the route tables aborts. */
+MUST_USE enum result worker_new(struct worker **out);
+void worker_free(struct worker *worker); /* NULL is fine */
+
+struct segment;
+/* What the processes of this host share; NULL: it cannot be opened. */
+struct segment *worker_segment(struct worker *worker);
+const struct route_index *worker_routes(const struct worker *worker);
+/* The open database; NULL: not there, or its schema is old. Tries again at most once a second. */
+struct db *worker_database(struct worker *worker);
+/* The same without trying. */
+struct db *worker_database_now(const struct worker *worker);
+/* Why there is none: ERR_DATABASE or ERR_SCHEMA_OLD. */
+enum result worker_database_fault(const struct worker *worker);
+
+/* Answers into exchange->response and writes the access line. */
+void pipeline_run(struct exchange *exchange);
+
+/* One file each in stages/. */
+enum result stage_trace(struct request *r);
+enum result stage_deadline(struct request *r);
+enum result stage_route(struct request *r);
+enum result stage_size(struct request *r);
+enum result stage_authenticate(struct request *r);
+enum result stage_authorise(struct request *r);
+enum result stage_rate_limit(struct request *r);
+enum result stage_body(struct request *r);
+enum result stage_handler(struct request *r);
+
+/* Headers of every answer; stages/shape.c. */
+void shape_cors(struct request *r);
+void shape_answer(struct request *r);
+
+#endif

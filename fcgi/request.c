@@ -1,0 +1,201 @@
+/* request.c - reading a request: its headers, who sent it, its body.
+ *
+ * An empty CONTENT_LENGTH is not zero: nginx sends it so for a body whose length it does not
+ * know. So bodies are read to their end, with a cap, and then compared with the length. */
+#include "fcgi/request.h"
+
+#include "common/base/buf.h"
+#include "common/base/clock.h"
+#include "common/base/settings.h"
+
+#include <ctype.h>
+
+#define BODY_PIECE 16384
+
+struct exchange *exchange_of(const struct request *r)
+{
+    return (struct exchange *)r->response;
+}
+
+struct str exchange_param(const struct exchange *exchange, const char *name)
+{
+    const struct param *params = exchange->params.at;
+
+    for (size_t i = 0; i < exchange->params.count; i++)
+        if (str_is(params[i].name, name))
+            return params[i].value;
+    return STR_NONE;
+}
+
+/* Is HTTP_X_API_KEY the variable of x-api-key? */
+static bool names_header(struct str variable, const char *name)
+{
+    size_t i = 0;
+
+    if (str_starts(variable, STR("HTTP_")))
+        variable = str_slice(variable, 5, variable.len);
+    else if (!str_starts(variable, STR("CONTENT_")))
+        return false;
+    for (; i < variable.len && name[i]; i++) {
+        char c = name[i] == '-' ? '_' : (char)toupper((unsigned char)name[i]);
+
+        if (variable.at[i] != c)
+            return false;
+    }
+    return i == variable.len && !name[i];
+}
+
+struct str header(const struct request *r, const char *name)
+{
+    const struct exchange *exchange = exchange_of(r);
+    const struct param *params = exchange ? exchange->params.at : NULL;
+
+    for (size_t i = 0; params && i < exchange->params.count; i++)
+        if (names_header(params[i].name, name))
+            return params[i].value;
+    return STR_NONE;
+}
+
+size_t field_index(const struct field *fields, const char *name)
+{
+    size_t i = 0;
+
+    while (fields[i].name && strcmp(fields[i].name, name) != 0)
+        i++;
+    return i;
+}
+
+static const struct {
+    const char *name;
+    enum method method;
+} methods[] = {
+    { "GET", METHOD_GET }, { "HEAD", METHOD_GET },     { "POST", METHOD_POST },
+    { "PUT", METHOD_PUT }, { "PATCH", METHOD_PATCH }, { "DELETE", METHOD_DELETE },
+};
+
+/* METHOD_COUNT: none that we know. */
+static enum method method_of(struct str name)
+{
+    for (size_t i = 0; i < COUNT(methods); i++)
+        if (str_is(name, methods[i].name))
+            return methods[i].method;
+    return METHOD_COUNT;
+}
+
+static bool trusted(struct str address)
+{
+    struct str rest = setting_str(SETTING_TRUSTED_PROXIES), part;
+
+    while (str_split(&part, &rest, ',')) {
+        part = str_trim(part);
+        if (str_eq(part, address))
+            return true;
+        if (str_is(part, "localhost") && (str_is(address, "127.0.0.1") || str_is(address, "::1")))
+            return true;
+    }
+    return false;
+}
+
+/* Forwarding headers count only from a proxy of ours (http.md 8). */
+static struct str client_address(const struct request *r, struct str peer)
+{
+    struct str rest, part;
+
+    if (!trusted(peer))
+        return peer;
+    if (header(r, "x-real-ip").len)
+        return str_trim(header(r, "x-real-ip"));
+    rest = header(r, "x-forwarded-for");
+    while (rest.len && str_split(&part, &rest, ','))
+        if (str_trim(part).len && !trusted(str_trim(part)))
+            return str_trim(part);
+    return peer;
+}
+
+struct exchange *exchange_new(struct arena *arena, struct list params)
+{
+    struct exchange *exchange = arena_alloc(arena, sizeof(*exchange));
+    struct request *r = &exchange->request;
+
+    exchange->params = params;
+    r->response = &exchange->response;
+    r->arena = arena;
+    r->received_us = monotonic_us();
+    r->version = 1;
+    r->method = method_of(exchange_param(exchange, "REQUEST_METHOD"));
+    r->head = str_is(exchange_param(exchange, "REQUEST_METHOD"), "HEAD");
+    r->query = exchange_param(exchange, "QUERY_STRING");
+    r->address = client_address(r, exchange_param(exchange, "REMOTE_ADDR"));
+    return exchange;
+}
+
+enum result request_length(int64_t *out, struct request *r)
+{
+    struct str text = header(r, "content-length");
+    int64_t length = INT_NONE;
+
+    if (text.len && !str_int(&length, text, INT64_MIN + 1, INT64_MAX))
+        return refuse(r, ERR_BAD_REQUEST,
+                      .message = str_is_text(text)
+                                     ? arena_printf(r->arena, "Invalid Content-Length header: %.*s",
+                                                    STR_ARG(text))
+                                     : STR("Invalid Content-Length header"));
+    if (length != INT_NONE && length < 0)
+        return refuse(r, ERR_BAD_REQUEST, .message = STR("Content-Length cannot be negative"));
+    *out = length;
+    return OK;
+}
+
+int64_t request_body_limit(const struct request *r)
+{
+    return r->route->body_bytes ? r->route->body_bytes : setting_int(SETTING_MAX_REQUEST_SIZE);
+}
+
+bool request_takes_body(const struct request *r)
+{
+    return r->method != METHOD_GET;
+}
+
+enum result refuse_large_body(struct request *r, int64_t length, int64_t limit)
+{
+    const double mb = 1048576.0;
+
+    if (length == INT_NONE)
+        return refuse(r, ERR_BODY_TOO_LARGE);
+    return refuse(r, ERR_BODY_TOO_LARGE,
+                  .message = arena_printf(r->arena,
+                                          "Request body too large: %.2fMB exceeds maximum"
+                                          " allowed %.2fMB",
+                                          (double)length / mb, (double)limit / mb));
+}
+
+static void body_free(void *buf)
+{
+    buf_free(buf);
+}
+
+enum result exchange_body(struct request *r, int64_t limit)
+{
+    struct exchange *exchange = exchange_of(r);
+    struct buf *body = arena_alloc(r->arena, sizeof(*body));
+    int64_t length;
+    bool cut = false;
+    size_t got;
+
+    TRY(request_length(&length, r));
+    if (length != INT_NONE && length > limit)
+        return refuse_large_body(r, length, limit);
+    arena_defer(r->arena, body_free, body);
+    for (;;) {
+        buf_reserve(body, BODY_PIECE);
+        if (!exchange->read(exchange->source, body->at + body->len, BODY_PIECE, &got, &cut))
+            break;
+        body->len += got;
+        if ((int64_t)body->len > limit)
+            return refuse_large_body(r, INT_NONE, limit);
+    }
+    if (cut || (length != INT_NONE && (int64_t)body->len != length))
+        return refuse(r, ERR_BODY_CUT);
+    r->body = buf_view(body);
+    return OK;
+}

@@ -1,0 +1,191 @@
+/* response.c - answers of handlers, and the one shape of errors. */
+#include "fcgi/response.h"
+
+#include "common/base/clock.h"
+#include "common/base/error.h"
+#include "common/base/log.h"
+#include "common/base/settings.h"
+#include "handlers/handler.h"
+
+#include <assert.h>
+#include <strings.h>
+
+#define JSON_TYPE "application/json"
+
+static void free_buf(void *buf)
+{
+    buf_free(buf);
+}
+
+static struct buf *body_new(struct request *r)
+{
+    struct buf *body = arena_alloc(r->arena, sizeof(*body));
+
+    arena_defer(r->arena, free_buf, body);
+    return body;
+}
+
+enum result reply(struct request *r, const void *object)
+{
+    return reply_status(r, 200, object);
+}
+
+enum result reply_status(struct request *r, int status, const void *object)
+{
+    struct buf *body = body_new(r);
+
+    fields_write(body, object, r->route->reply);
+    return reply_text(r, status, JSON_TYPE, buf_view(body));
+}
+
+enum result reply_text(struct request *r, int status, const char *type, struct str body)
+{
+    r->response->status = status;
+    r->response->type = type;
+    r->response->body = body;
+    return DONE;
+}
+
+static struct response_header *find(struct response *response, const char *name)
+{
+    for (size_t i = 0; i < response->header_count; i++)
+        if (strcasecmp(response->headers[i].name, name) == 0)
+            return &response->headers[i];
+    return NULL;
+}
+
+/* A line break in a value would begin a header of the client's choice. */
+static struct str header_value(struct request *r, struct str value)
+{
+    char *copy = arena_alloc(r->arena, value.len + 1);
+
+    for (size_t i = 0; i < value.len; i++) {
+        unsigned char c = (unsigned char)value.at[i];
+
+        copy[i] = c < ' ' || c == 127 ? ' ' : (char)c;
+    }
+    return (struct str){ copy, value.len };
+}
+
+/* Cookies may come more than once; another header's later value replaces the earlier. */
+void reply_header(struct request *r, const char *name, struct str value)
+{
+    struct response *response = r->response;
+    struct response_header *old =
+        strcasecmp(name, "Set-Cookie") == 0 ? NULL : find(response, name);
+
+    if (!old) {
+        assert(response->header_count < RESPONSE_HEADERS_MAX);
+        old = &response->headers[response->header_count++];
+    }
+    *old = (struct response_header){ name, header_value(r, value) };
+}
+
+void response_header_default(struct request *r, const char *name, struct str value)
+{
+    if (!find(r->response, name))
+        reply_header(r, name, value);
+}
+
+void response_clear(struct request *r)
+{
+    *r->response = (struct response){ 0 };
+}
+
+enum result refuse_with(struct request *r, struct refusal refusal)
+{
+    r->refusal = refusal;
+    return refusal.result;
+}
+
+/* v1 answers 400 where v2 answers 422 (decision 43). */
+static int status_of(const struct request *r, const struct error_row *row)
+{
+    bool validation = strcmp(row->code_v2, "validation_error") == 0;
+
+    if (validation && (row->status == 400 || row->status == 422))
+        return r->version == 2 ? 422 : 400;
+    return row->status;
+}
+
+static void member(struct buf *body, const char *key, struct str text)
+{
+    if (!text.at)
+        return;
+    buf_json_key(body, str_from(key));
+    buf_json_str(body, text);
+}
+
+static void write_error(struct buf *body, const struct request *r, const struct refusal *why)
+{
+    const struct error_row *row = error_row(why->result);
+
+    buf_char(body, '{');
+    member(body, "error", why->message);
+    member(body, "code", str_from(r->version == 2 ? row->code_v2 : row->code));
+    member(body, "message", why->message);
+    member(body, "field", why->field);
+    if (why->details.text.at) {
+        buf_json_key(body, STR("details"));
+        buf_str(body, why->details.text);
+    }
+    member(body, "suggestion", why->suggestion);
+    member(body, "trace_id", r->trace_id);
+    if (why->retry_after_s) {
+        buf_json_key(body, STR("retry_after"));
+        buf_json_int(body, why->retry_after_s);
+    }
+    if (why->use_playground) {
+        buf_json_key(body, STR("use_playground"));
+        buf_str(body, STR("true"));
+    }
+    buf_char(body, '}');
+}
+
+/* What a failure of ours says in production is for the log alone (http.md 6.3). */
+static struct refusal masked(struct refusal why, const struct error_row *row)
+{
+    log_event(row->level, "failed", "error", row->name, "reason", log_str(why.message));
+    if (!setting_production())
+        return why;
+    return (struct refusal){ .result = why.result,
+                             .message = STR("Internal server error"),
+                             .retry_after_s = why.retry_after_s };
+}
+
+void response_refuse(struct request *r)
+{
+    struct refusal why = r->refusal;
+    const struct error_row *row = error_row(why.result);
+    struct buf *body = body_new(r);
+    int status = status_of(r, row);
+
+    if (!why.message.at)
+        why.message = str_from(row->message);
+    if ((status == 429 || status == 503) && !why.retry_after_s)
+        why.retry_after_s = 1;
+    if (status >= 500 && status != 501)
+        why = masked(why, row);
+    write_error(body, r, &why);
+    if (why.retry_after_s)
+        reply_header(r, "Retry-After",
+                     arena_printf(r->arena, "%lld", (long long)why.retry_after_s));
+    if (status == 401)
+        reply_header(r, "WWW-Authenticate", STR("Bearer realm=\"aragora\""));
+    enum result done = reply_text(r, status, JSON_TYPE, buf_view(body));
+    assert(done == DONE);
+    (void)done;
+}
+
+void response_head(struct buf *out, const struct response *response)
+{
+    buf_printf(out, "Status: %d\r\n", response->status);
+    if (response->type)
+        buf_printf(out, "Content-Type: %s\r\n", response->type);
+    if (response->status != 204 && response->status != 304)
+        buf_printf(out, "Content-Length: %zu\r\n", response->body.len);
+    for (size_t i = 0; i < response->header_count; i++)
+        buf_printf(out, "%s: %.*s\r\n", response->headers[i].name,
+                   STR_ARG(response->headers[i].value));
+    buf_str(out, STR("\r\n"));
+}

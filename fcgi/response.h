@@ -1,0 +1,33 @@
+/* response.h - an answer before it is sent. */
+#ifndef ARAGORA_RESPONSE_H
+#define ARAGORA_RESPONSE_H
+
+#include "common/base/buf.h"
+
+#define RESPONSE_HEADERS_MAX 48
+
+struct request;
+
+struct response_header {
+    const char *name; /* a literal */
+    struct str value;
+};
+
+struct response {
+    int status;       /* 0: not answered yet */
+    const char *type; /* NULL: none, as for an empty answer */
+    struct str body;
+    struct response_header headers[RESPONSE_HEADERS_MAX];
+    size_t header_count;
+};
+
+/* Nothing answered, no headers. */
+void response_clear(struct request *r);
+/* As reply_header(), unless the handler has set this one. */
+void response_header_default(struct request *r, const char *name, struct str value);
+/* The error of r->refusal as status, headers and body (decision 43). */
+void response_refuse(struct request *r);
+/* The headers' block as CGI wants it, with Content-Length (RFC 3875 6.3). */
+void response_head(struct buf *out, const struct response *response);
+
+#endif

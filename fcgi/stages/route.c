@@ -1,0 +1,115 @@
+/* route.c - which row answers a path, in which version of the API (http.md 2). */
+#include "fcgi/path.h"
+#include "fcgi/pipeline.h"
+#include "fcgi/route_index.h"
+
+#include <ctype.h>
+
+#define ALLOW_TEXT 80
+
+/* "/api/v2/x" gives 2 and "/x"; 0: no version stands in the path. */
+static int path_version(struct str *rest, struct str path)
+{
+    size_t i = 6;
+    int64_t version;
+
+    if (!str_starts(path, STR("/api/v")))
+        return 0;
+    while (i < path.len && isdigit((unsigned char)path.at[i]))
+        i++;
+    if ((i < path.len && path.at[i] != '/') ||
+        !str_int(&version, str_slice(path, 6, i), 0, 1000000))
+        return 0;
+    *rest = str_slice(path, i, path.len);
+    return version == 1 ? 1 : 2; /* a version that we do not know is the current one */
+}
+
+/* X-API-Version: 1, v1, V1, 1.0; Accept: ...vnd.aragora.v1... 0: not asked for. */
+static int header_version(const struct request *r)
+{
+    static const char *const words[][4] = { { "1", "v1", "V1", "1.0" }, { "2", "v2", "V2", "2.0" } };
+    struct str sent = str_trim(header(r, "x-api-version"));
+    size_t at;
+
+    for (int v = 0; v < 2; v++)
+        for (size_t i = 0; i < COUNT(words[v]); i++)
+            if (str_is(sent, words[v][i]))
+                return v + 1;
+    if (str_find(&at, header(r, "accept"), STR("vnd.aragora.v1")))
+        return 1;
+    return str_find(&at, header(r, "accept"), STR("vnd.aragora.v2")) ? 2 : 0;
+}
+
+struct candidates {
+    struct str paths[3];
+    size_t count;
+};
+
+/* The path as sent; with the version that its sender left out; without one (http.md 2.2). */
+static struct candidates candidates(struct request *r)
+{
+    struct candidates list = { .paths = { r->path }, .count = 1 };
+    struct str rest = STR_NONE;
+    bool api = str_starts(r->path, STR("/api/"));
+    int in_path = path_version(&rest, r->path), asked = header_version(r);
+
+    if (in_path) {
+        r->version = in_path;
+        list.paths[list.count++] = arena_printf(r->arena, "/api%.*s", STR_ARG(rest));
+        return list;
+    }
+    r->version = asked ? asked : api ? 1 : 2;
+    if (api)
+        list.paths[list.count++] = arena_printf(r->arena, "/api/v%d%.*s", r->version,
+                                                STR_ARG(str_slice(r->path, 4, r->path.len)));
+    return list;
+}
+
+static enum result refuse_method(struct request *r)
+{
+    struct str name = exchange_of(r) ? exchange_param(exchange_of(r), "REQUEST_METHOD") : STR_NONE;
+
+    if (!str_is_text(name))
+        return refuse(r, ERR_METHOD_UNKNOWN);
+    return refuse(r, ERR_METHOD_UNKNOWN,
+                  .message = arena_printf(r->arena, "Unsupported method ('%.*s')",
+                                          STR_ARG(str_cut(name, 32))));
+}
+
+static enum result find(struct request *r)
+{
+    const struct route_index *routes = worker_routes(exchange_of(r)->worker);
+    struct candidates list = candidates(r);
+    unsigned allowed = 0, some;
+    char text[ALLOW_TEXT];
+
+    for (size_t i = 0; i < list.count; i++) {
+        some = 0;
+        if (route_find(&r->route, &some, r->params, routes, r->method, list.paths[i]) == OK)
+            return OK;
+        allowed |= some;
+    }
+    if (!allowed)
+        return refuse(r, ERR_NO_ROUTE,
+                      .message = arena_printf(r->arena, "API endpoint not found: %.*s",
+                                              STR_ARG(r->path)));
+    size_t len = allow_header(text, sizeof(text), allowed);
+    reply_header(r, "Allow", (struct str){ text, len });
+    return refuse(r, ERR_METHOD);
+}
+
+enum result stage_route(struct request *r)
+{
+    const struct exchange *exchange = exchange_of(r);
+    struct str decoded = arena_printf(r->arena, "%.*s%.*s",
+                                      STR_ARG(exchange_param(exchange, "SCRIPT_NAME")),
+                                      STR_ARG(exchange_param(exchange, "PATH_INFO")));
+
+    if (r->method == METHOD_COUNT)
+        return refuse_method(r);
+    TRY(path_normalise(&r->path, r->arena, decoded, exchange_param(exchange, "REQUEST_URI")));
+    TRY(find(r));
+    if (r->route->timeout_s)
+        r->deadline_us = r->received_us + r->route->timeout_s * US_PER_S;
+    return OK;
+}

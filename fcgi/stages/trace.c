@@ -1,0 +1,67 @@
+/* trace.c - the ids under which a request is found again (http.md 9). */
+#include "common/base/id.h"
+#include "common/base/log.h"
+#include "fcgi/pipeline.h"
+
+#include <ctype.h>
+
+#define ID_MAX 128
+
+/* What may stand in logs and headers as it was sent. */
+static bool acceptable(struct str id)
+{
+    for (size_t i = 0; i < id.len; i++)
+        if (!isalnum((unsigned char)id.at[i]) && !strchr("_.:-", id.at[i]))
+            return false;
+    return id.len >= 1 && id.len <= ID_MAX;
+}
+
+static bool hex_id(struct str id, size_t len)
+{
+    bool zero = true;
+
+    for (size_t i = 0; i < id.len; i++) {
+        if (!strchr("0123456789abcdef", id.at[i]))
+            return false;
+        zero = zero && id.at[i] == '0';
+    }
+    return id.len == len && !zero;
+}
+
+/* 00-<trace>-<parent span>-<flags> (W3C Trace Context 3.2). */
+static void read_traceparent(struct request *r)
+{
+    struct str rest = header(r, "traceparent"), version, trace, span;
+
+    if (!rest.len || !str_is_text(rest) || !str_split(&version, &rest, '-') ||
+        !str_split(&trace, &rest, '-') || !str_split(&span, &rest, '-'))
+        return;
+    if (version.len != 2 || str_is(version, "ff") || !hex_id(trace, 32) || !hex_id(span, 16))
+        return;
+    if (!r->trace_id.at)
+        r->trace_id = trace;
+    if (!r->parent_span.at)
+        r->parent_span = span;
+}
+
+static struct str sent(const struct request *r, const char *name)
+{
+    struct str id = header(r, name);
+
+    return acceptable(id) ? id : STR_NONE;
+}
+
+enum result stage_trace(struct request *r)
+{
+    r->request_id = sent(r, "x-request-id");
+    r->trace_id = sent(r, "x-trace-id");
+    r->parent_span = sent(r, "x-parent-span-id");
+    read_traceparent(r);
+    if (!r->request_id.at)
+        r->request_id = id_random(r->arena, "req-", 12);
+    if (!r->trace_id.at)
+        r->trace_id = id_random(r->arena, "", 32);
+    r->span_id = id_random(r->arena, "", 16);
+    log_context(r->request_id, r->trace_id);
+    return OK;
+}

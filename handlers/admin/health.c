@@ -1,0 +1,118 @@
+/* health.c - probes (http.md 14.1): alive, ready, and a summary for people.
+ *
+ * They answer from memory. Whether the database is there is known from the requests before. */
+#include "common/base/clock.h"
+#include "handlers/handler.h"
+
+#define VERSION STR("2.0.3")
+
+extern const struct route health_routes[];
+
+static int64_t started_us;
+
+/* Uptime counts from the start of the process, not from the first probe. */
+__attribute__((constructor)) static void remember_start(void)
+{
+    started_us = monotonic_us();
+}
+
+struct status {
+    struct str status;
+};
+
+static const struct field status_out[] = {
+    { FIELD(struct status, status), .doc = "State of the process" },
+    { 0 },
+};
+
+static enum result health_alive(struct request *r)
+{
+    return reply(r, &(struct status){ STR("ok") });
+}
+
+static enum result health_live(struct request *r)
+{
+    return reply(r, &(struct status){ STR("alive") });
+}
+
+struct checks {
+    bool startup_complete, handlers_initialized, storage_initialized;
+};
+
+static const struct field checks_out[] = {
+    { FIELD(struct checks, startup_complete), .doc = "The worker is initialised" },
+    { FIELD(struct checks, handlers_initialized), .doc = "The routes are loaded" },
+    { FIELD(struct checks, storage_initialized), .doc = "The database is open and migrated" },
+    { 0 },
+};
+
+struct ready {
+    struct str status;
+    struct checks checks;
+    double latency_ms;
+    bool fast_probe;
+};
+
+static const struct field ready_out[] = {
+    { FIELD(struct ready, status), .doc = "ready or not_ready" },
+    { FIELD_INSIDE(struct ready, checks, checks_out), .doc = "What readiness needs" },
+    { FIELD(struct ready, latency_ms), .doc = "Time of the check" },
+    { FIELD(struct ready, fast_probe), .doc = "Memory only, no network" },
+    { 0 },
+};
+
+static enum result health_ready(struct request *r)
+{
+    bool stored = r->db != NULL;
+    struct ready ready = {
+        .status = stored ? STR("ready") : STR("not_ready"),
+        .checks = { true, true, stored },
+        .latency_ms = (double)((monotonic_us() - r->received_us) / 10) / 100,
+        .fast_probe = true,
+    };
+
+    if (!stored)
+        reply_header(r, "Retry-After", STR("1"));
+    return reply_status(r, stored ? 200 : 503, &ready);
+}
+
+struct health {
+    struct str status, timestamp, version;
+    int64_t uptime_seconds;
+};
+
+static const struct field health_out[] = {
+    { FIELD(struct health, status), .doc = "healthy or degraded" },
+    { FIELD(struct health, timestamp), .doc = "Now, RFC 3339 with Z" },
+    { FIELD(struct health, version), .doc = "Release of the server" },
+    { FIELD(struct health, uptime_seconds), .doc = "Since this worker started" },
+    { 0 },
+};
+
+static enum result health_summary(struct request *r)
+{
+    char now[UTC_TEXT];
+    size_t len = utc_text_z(now, utc_now());
+    struct health health = {
+        .status = r->db ? STR("healthy") : STR("degraded"),
+        .timestamp = { now, len },
+        .version = VERSION,
+        .uptime_seconds = (monotonic_us() - started_us) / US_PER_S,
+    };
+
+    return reply_status(r, r->db ? 200 : 503, &health);
+}
+
+#define PROBE .public = true, .limit = LIMIT_NONE, .stability = STABLE, .tag = "Health"
+
+const struct route health_routes[] = {
+    { ROUTE(GET, "/healthz", health_alive), .alias = { "/health", "/api/healthz" }, PROBE,
+      .reply = status_out, .doc = "Does the process live?" },
+    { ROUTE(GET, "/livez", health_live), PROBE, .reply = status_out,
+      .doc = "Does the process live? For orchestrators" },
+    { ROUTE(GET, "/readyz", health_ready), .alias = { "/ready", "/api/readyz" }, PROBE,
+      .reply = ready_out, .doc = "May requests be sent here?" },
+    { ROUTE(GET, "/api/v1/health", health_summary), .alias = { "/api/health" }, PROBE,
+      .reply = health_out, .doc = "State, version and uptime" },
+    { 0 },
+};

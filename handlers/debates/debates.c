@@ -1,0 +1,507 @@
+/* debates.c - start, read, list and cancel debates (domain debates, 2).
+ *
+ * A handler checks what the field tables cannot and asks the store; the run itself is a job. */
+#include "handlers/handler.h"
+
+#include "common/base/settings.h"
+#include "common/store/debate.h"
+
+
+/* --- Create ------------------------------------------------------------------------------ */
+
+struct debate_create_in {
+    struct str task, question, context, consensus, mode, debate_format;
+    struct json_text agents, metadata;
+    int64_t rounds;
+};
+
+static const char *const formats[] = { "full", "light", NULL };
+
+/* Length limits of task and question are the handler's: either name is enough. */
+static const struct field create_in[] = {
+    { FIELD(struct debate_create_in, task), .trim = true, .min = 1, .max = 10000,
+      .doc = "Question to debate; question is another name for it" },
+    { FIELD(struct debate_create_in, question), .trim = true, .min = 1, .max = 10000,
+      .doc = "The same as task" },
+    { FIELD(struct debate_create_in, agents),
+      .doc = "Names of agents, as a list or separated by commas" },
+    { FIELD(struct debate_create_in, rounds), .min = 1, .max = 20,
+      .doc = "Rounds of critique and revision; cut to the server's limit" },
+    { FIELD(struct debate_create_in, consensus), .max = 64, .doc = "majority or unanimous" },
+    { FIELD(struct debate_create_in, context), .max = 100000, .doc = "What agents should know" },
+    { FIELD(struct debate_create_in, debate_format), .choices = formats, .doc = "Preset" },
+    { FIELD(struct debate_create_in, mode), .max = 64, .doc = "Debate mode" },
+    { FIELD(struct debate_create_in, metadata), .kind = JSON_OBJECT, .doc = "Kept as it is" },
+    { 0 },
+};
+
+struct debate_created {
+    bool success, demo;
+    struct str debate_id, id, status, task;
+    struct list agents; /* of struct str */
+    int64_t rounds;
+};
+
+static const struct field created_out[] = {
+    { FIELD(struct debate_created, success), .doc = "true" },
+    { FIELD(struct debate_created, debate_id), .doc = "Id of the debate and of its stream" },
+    { FIELD(struct debate_created, id), .doc = "The same" },
+    { FIELD(struct debate_created, status), .doc = "created" },
+    { FIELD(struct debate_created, task), .doc = "As accepted" },
+    { FIELD_TEXTS(struct debate_created, agents), .doc = "Who takes part" },
+    { FIELD(struct debate_created, rounds), .doc = "As cut to the server's limit" },
+    { FIELD(struct debate_created, demo), .doc = "Demo agents answer" },
+    { 0 },
+};
+
+static enum result bad_agents(struct request *r, struct str message)
+{
+    return refuse(r, ERR_VALIDATION, .field = STR("agents"), .message = message);
+}
+
+/* Names of the request's agents: a list of texts or objects with a name, or a comma string. */
+static enum result agent_names(struct list *out, struct request *r, struct json_text given_agents)
+{
+    struct json_object *value;
+    struct str *names = arena_array(r->arena, 32, sizeof(*names)), part;
+    size_t count = 0;
+
+    TRY(json_parse(&value, r->arena, given_agents.text, &json_limits_wide, NULL));
+    struct str rest = json_str(value);
+    while (str_split(&part, &rest, ',') && count < 32)
+        if (str_trim(part).len)
+            names[count++] = str_trim(part);
+    if (json_object_is_type(value, json_type_array)) {
+        size_t items = json_object_array_length(value);
+
+        if (items > 10)
+            return bad_agents(r, STR("Field 'agents' must have at most 10 items"));
+        for (size_t i = 0; i < items; i++) {
+            struct json_object *item = json_object_array_get_idx(value, i);
+            struct str name = json_str(item);
+
+            if (!name.at && !json_get_str(&name, item, "name") &&
+                !json_get_str(&name, item, "provider"))
+                return bad_agents(r, arena_printf(r->arena,
+                                                  "Field 'agents[%zu]' must be of type string",
+                                                  i));
+            names[count++] = name;
+        }
+    } else if (!json_object_is_type(value, json_type_string)) {
+        return bad_agents(r, STR("Field 'agents' must be a list"));
+    }
+    *out = (struct list){ names, count };
+    return OK;
+}
+
+/* "demo|model|persona|role", "demo" or "demo-name" (debates.md 4.2). */
+static enum result take_agent(struct debate_agent *out, struct request *r, struct str spec,
+                              size_t index)
+{
+    static const char *const roles[] = { "proposer", "critic", "synthesizer" };
+    struct str rest = spec, provider, part, persona = STR_NONE, role = STR_NONE;
+
+    if (!str_split(&provider, &rest, '|'))
+        provider = spec;
+    if (str_split(&part, &rest, '|') && str_split(&persona, &rest, '|'))
+        (void)str_split(&role, &rest, '|');
+    if (!str_is(provider, "demo") && !str_starts(provider, STR("demo-")))
+        return refuse(r, ERR_PROVIDER_NOT_CONFIGURED, .field = STR("agents"),
+                      .message = arena_printf(r->arena,
+                                              "No provider is configured for agent '" STR_FMT "'",
+                                              STR_ARG(str_cut(provider, 64))),
+                      .suggestion = STR("Use demo agents, for example \"agents\": [\"demo\", "
+                                        "\"demo-skeptic\", \"demo-optimist\"]"),
+                      .use_playground = true);
+    struct str name = persona.len ? arena_printf(r->arena, "demo-" STR_FMT, STR_ARG(persona))
+                                  : provider;
+    if (!field_matches(PATTERN_AGENT, name))
+        return bad_agents(r, arena_printf(r->arena, "Field 'agents[%zu]' has invalid format",
+                                          index));
+    *out = (struct debate_agent){ .agent = name,
+                                  .provider = STR("demo"),
+                                  .role = role.len ? role : str_from(roles[index % 3]) };
+    return OK;
+}
+
+/* A name that stands twice gets a number: names are the keys of all that is said. */
+static void make_unique(struct request *r, struct debate_agent *agents, size_t index)
+{
+    int number = 1;
+    struct str name = agents[index].agent;
+
+    for (size_t i = 0; i < index; i++) {
+        if (!str_eq(agents[i].agent, agents[index].agent))
+            continue;
+        agents[index].agent = arena_printf(r->arena, STR_FMT "-%d", STR_ARG(str_cut(name, 28)),
+                                           ++number);
+        i = (size_t)-1; /* the new name is compared from the start */
+    }
+}
+
+static enum result choose_agents(struct list *out, struct request *r,
+                                 const struct debate_create_in *in)
+{
+    static const struct str fallback[] = { { "demo-pragmatist", 15 },
+                                           { "demo-skeptic", 12 },
+                                           { "demo-optimist", 13 } };
+    struct list names = { (void *)(uintptr_t)fallback, COUNT(fallback) };
+
+    if (in->agents.text.at)
+        TRY(agent_names(&names, r, in->agents));
+    if (names.count == 0)
+        names = (struct list){ (void *)(uintptr_t)fallback, COUNT(fallback) };
+    if (names.count < 2)
+        return bad_agents(r, STR("Field 'agents' must have at least 2 items"));
+    if ((int64_t)names.count > setting_int(SETTING_MAX_AGENTS))
+        return bad_agents(r, arena_printf(r->arena, "Field 'agents' must have at most %lld items",
+                                          (long long)setting_int(SETTING_MAX_AGENTS)));
+    struct debate_agent *agents = arena_array(r->arena, names.count, sizeof(*agents));
+    for (size_t i = 0; i < names.count; i++) {
+        TRY(take_agent(&agents[i], r, ((const struct str *)names.at)[i], i));
+        make_unique(r, agents, i);
+    }
+    *out = (struct list){ agents, names.count };
+    return OK;
+}
+
+static enum result choose_consensus(struct str *out, struct request *r, struct str wanted)
+{
+    if (!wanted.len)
+        wanted = setting_str(SETTING_DEFAULT_CONSENSUS);
+    if (!wanted.len)
+        wanted = STR("majority");
+    if (!str_is(wanted, "majority") && !str_is(wanted, "unanimous"))
+        return refuse(r, ERR_VALIDATION, .field = STR("consensus"),
+                      .message = STR("Field 'consensus' must be one of: majority, unanimous"));
+    *out = wanted;
+    return OK;
+}
+
+/* Answers after the commit; a job runs the debate. */
+static enum result debate_start(struct request *r)
+{
+    const struct debate_create_in *in = r->input;
+    struct debate_draft draft = { .task = in->task.len ? in->task : in->question,
+                                  .context = in->context,
+                                  .user_id = r->who.user_id,
+                                  .trace_id = r->trace_id,
+                                  .rounds = in->rounds,
+                                  .request = { r->body },
+                                  .is_demo = true };
+    struct debate_created out = { .success = true, .demo = true, .status = STR("created") };
+
+    if (!draft.task.len)
+        return refuse(r, ERR_MISSING_FIELD, .field = STR("task"),
+                      .message = STR("Missing required field: task"));
+    if (draft.rounds == INT_NONE)
+        draft.rounds = setting_int(SETTING_DEFAULT_ROUNDS);
+    if (draft.rounds > setting_int(SETTING_MAX_ROUNDS))
+        draft.rounds = setting_int(SETTING_MAX_ROUNDS);
+    TRY(choose_consensus(&draft.consensus, r, in->consensus));
+    TRY(choose_agents(&draft.agents, r, in));
+    TRY(debate_create(&out.debate_id, r->db, &draft, setting_int(SETTING_MAX_QUEUED)));
+
+    struct str *names = arena_array(r->arena, draft.agents.count, sizeof(*names));
+    for (size_t i = 0; i < draft.agents.count; i++)
+        names[i] = ((const struct debate_agent *)draft.agents.at)[i].agent;
+    out.id = out.debate_id;
+    out.task = draft.task;
+    out.rounds = draft.rounds;
+    out.agents = (struct list){ names, draft.agents.count };
+    reply_header(r, "X-Aragora-Demo", STR("1"));
+    return reply(r, &out);
+}
+
+/* --- Read -------------------------------------------------------------------------------- */
+
+struct debate_id_in {
+    struct str id;
+};
+
+static const struct field id_in[] = {
+    { FIELD(struct debate_id_in, id), .pattern = PATTERN_SLUG, .doc = "Id of the debate" },
+    { 0 },
+};
+
+static const struct field debate_out[] = {
+    { FIELD(struct debate, debate_id), .doc = "Id" },
+    { FIELD_AS("id", struct debate, debate_id), .doc = "The same" },
+    { FIELD(struct debate, slug), .doc = "Telling words of the question and the day" },
+    { FIELD(struct debate, task), .doc = "The question" },
+    { FIELD(struct debate, context), .doc = "What agents were told besides" },
+    { FIELD(struct debate, status), .doc = "created, running, completed, failed, cancelled" },
+    { FIELD(struct debate, agents), .kind = JSON_ARRAY, .doc = "Names, in order" },
+    { FIELD_AS("participants", struct debate, agents), .kind = JSON_ARRAY, .doc = "The same" },
+    { FIELD(struct debate, consensus_mode), .doc = "majority or unanimous" },
+    { FIELD(struct debate, consensus_reached), .doc = "The rule was met" },
+    { FIELD(struct debate, consensus_strength), .doc = "unanimous, strong, medium or weak" },
+    { FIELD(struct debate, confidence), .absent = ABSENT_EMPTY, .doc = "0 to 1" },
+    { FIELD_AS("agreement", struct debate, confidence), .absent = ABSENT_EMPTY,
+      .doc = "The same" },
+    { FIELD(struct debate, winner), .doc = "Agent whose proposal won" },
+    { FIELD(struct debate, final_answer), .doc = "The decision" },
+    { FIELD_AS("conclusion", struct debate, final_answer), .doc = "The same" },
+    { FIELD_AS("rounds", struct debate, rounds_requested), .doc = "Rounds asked for" },
+    { FIELD(struct debate, rounds_used), .doc = "Rounds run" },
+    { FIELD(struct debate, error), .doc = "Why it failed" },
+    { FIELD(struct debate, receipt_id), .doc = "Its signed record" },
+    { FIELD_AS("demo", struct debate, is_demo), .doc = "Demo agents answered" },
+    { FIELD_AS("cursor_seq", struct debate, last_seq), .doc = "Last event that this reflects" },
+    { FIELD(struct debate, created_at), .doc = "When it was accepted" },
+    { FIELD(struct debate, started_at), .doc = "When it began to run" },
+    { FIELD(struct debate, completed_at), .doc = "When it ended" },
+    { 0 },
+};
+
+/* The words of the wire (domain debates, 1; sdk_models 6.15). */
+static const struct {
+    const char *stored, *wire;
+} status_words[] = {
+    { "queued", "created" },   { "starting", "created" }, { "initializing", "running" },
+    { "active", "running" },   { "error", "failed" },     { "timeout", "failed" },
+    { "concluded", "completed" }, { "archived", "completed" },
+};
+
+static void to_wire(struct debate *debate)
+{
+    for (size_t i = 0; i < COUNT(status_words); i++) {
+        if (str_is(debate->status, status_words[i].stored)) {
+            debate->status = str_from(status_words[i].wire);
+            return;
+        }
+    }
+}
+
+static enum result debate_get(struct request *r)
+{
+    const struct debate_id_in *in = r->input;
+    struct debate debate;
+
+    TRY(debate_find(&debate, r->db, in->id));
+    to_wire(&debate);
+    if (debate.is_demo)
+        reply_header(r, "X-Aragora-Demo", STR("1"));
+    return reply(r, &debate);
+}
+
+struct debate_list_in {
+    int64_t limit, offset;
+    struct str status;
+    struct utc since;
+};
+
+static const char *const wire_states[] = { "running", "completed", "failed", "paused",
+                                           "cancelled", "created", NULL };
+static const struct field list_in[] = {
+    { FIELD(struct debate_list_in, limit), .min = 1, .max = 100, .clamp = true, .fallback = "20",
+      .doc = "Debates to return" },
+    { FIELD(struct debate_list_in, offset), .max = 1000000, .clamp = true, .fallback = "0",
+      .doc = "Debates to pass over" },
+    { FIELD(struct debate_list_in, status), .choices = wire_states, .doc = "Only of this state" },
+    { FIELD(struct debate_list_in, since), .doc = "Only those created since" },
+    { 0 },
+};
+
+struct debate_list_out {
+    struct list debates;
+    int64_t count, total, limit, offset;
+    bool has_more;
+};
+
+static const struct field list_out[] = {
+    { FIELD_LIST(struct debate_list_out, debates, struct debate, debate_out),
+      .doc = "Newest first" },
+    { FIELD(struct debate_list_out, count), .doc = "Returned" },
+    { FIELD(struct debate_list_out, total), .doc = "All that match" },
+    { FIELD(struct debate_list_out, limit), .doc = "As applied" },
+    { FIELD(struct debate_list_out, offset), .doc = "As applied" },
+    { FIELD(struct debate_list_out, has_more), .doc = "More follow" },
+    { 0 },
+};
+
+/* The stored word for a wire word; "failed" and "created" have one of each kind. */
+static struct str stored_status(struct str wire)
+{
+    for (size_t i = 0; i < COUNT(status_words); i++)
+        if ((str_is(wire, "created") || str_is(wire, "failed")) &&
+            str_is(wire, status_words[i].wire))
+            return str_from(status_words[i].stored);
+    return wire;
+}
+
+static enum result debate_list_get(struct request *r)
+{
+    const struct debate_list_in *in = r->input;
+    struct debate_list_out out = { .limit = in->limit, .offset = in->offset };
+    struct debate_filter filter = { .status = in->status.at ? stored_status(in->status)
+                                                            : STR_NONE,
+                                    .since = in->since,
+                                    .limit = in->limit,
+                                    .offset = in->offset };
+
+    TRY(debate_list(&out.debates, &out.total, r->db, &filter));
+    for (size_t i = 0; i < out.debates.count; i++)
+        to_wire((struct debate *)out.debates.at + i);
+    out.count = (int64_t)out.debates.count;
+    out.has_more = out.offset + out.count < out.total;
+    return reply(r, &out);
+}
+
+struct messages_in {
+    struct str id;
+    int64_t limit, offset;
+};
+
+static const struct field messages_in[] = {
+    { FIELD(struct messages_in, id), .pattern = PATTERN_SLUG, .doc = "Id of the debate" },
+    { FIELD(struct messages_in, limit), .min = 1, .max = 200, .clamp = true, .fallback = "50",
+      .doc = "Messages to return" },
+    { FIELD(struct messages_in, offset), .max = 1000000, .clamp = true, .fallback = "0",
+      .doc = "Messages to pass over" },
+    { 0 },
+};
+
+static const struct field message_out[] = {
+    { FIELD(struct debate_message, index), .doc = "Place in the debate, from 0" },
+    { FIELD(struct debate_message, role), .doc = "proposer, critic, synthesis" },
+    { FIELD(struct debate_message, content), .doc = "What was said" },
+    { FIELD(struct debate_message, agent), .doc = "Who said it" },
+    { FIELD(struct debate_message, target), .doc = "Whose proposal a critique is about" },
+    { FIELD(struct debate_message, round), .doc = "0 is the proposals" },
+    { FIELD(struct debate_message, timestamp), .doc = "When" },
+    { 0 },
+};
+
+struct messages_out {
+    struct str debate_id;
+    struct list messages;
+    int64_t total, offset, limit;
+    bool has_more;
+};
+
+static const struct field messages_out[] = {
+    { FIELD(struct messages_out, debate_id), .doc = "Id of the debate" },
+    { FIELD_LIST(struct messages_out, messages, struct debate_message, message_out),
+      .doc = "In the order said" },
+    { FIELD(struct messages_out, total), .doc = "All messages" },
+    { FIELD(struct messages_out, offset), .doc = "As applied" },
+    { FIELD(struct messages_out, limit), .doc = "As applied" },
+    { FIELD(struct messages_out, has_more), .doc = "More follow" },
+    { 0 },
+};
+
+static enum result debate_messages_get(struct request *r)
+{
+    const struct messages_in *in = r->input;
+    struct messages_out out = { .debate_id = in->id, .limit = in->limit, .offset = in->offset };
+    struct debate debate;
+
+    TRY(debate_find(&debate, r->db, in->id));
+    TRY(debate_messages(&out.messages, &out.total, r->db, in->id, in->limit, in->offset));
+    out.has_more = out.offset + (int64_t)out.messages.count < out.total;
+    return reply(r, &out);
+}
+
+/* --- Events ------------------------------------------------------------------------------ */
+
+struct events_in {
+    struct str id;
+    int64_t since, limit;
+};
+
+static const struct field events_in[] = {
+    { FIELD(struct events_in, id), .pattern = PATTERN_SLUG, .doc = "Id of the debate" },
+    { FIELD(struct events_in, since), .max = INT64_MAX, .clamp = true, .fallback = "0",
+      .doc = "First seq to return; the one already seen is returned again" },
+    { FIELD(struct events_in, limit), .min = 1, .max = 500, .clamp = true, .fallback = "100",
+      .doc = "Events to return, not counting the one equal to since" },
+    { 0 },
+};
+
+struct events_out {
+    struct json_text events;
+    int64_t next_seq;
+};
+
+static const struct field events_out[] = {
+    { FIELD(struct events_out, events), .kind = JSON_ARRAY, .absent = ABSENT_EMPTY,
+      .doc = "As the stream sends them" },
+    { FIELD(struct events_out, next_seq), .doc = "since of the next call" },
+    { 0 },
+};
+
+/* Inclusive, so that a caller who sends the last seq it saw and one who sends next_seq both
+ * lose nothing (streaming.md 8.5). */
+static enum result debate_events_get(struct request *r)
+{
+    CLEANUP(buf_free) struct buf text = { 0 };
+    const struct events_in *in = r->input;
+    struct events_out out = { .next_seq = in->since };
+    struct debate debate;
+    struct list events;
+
+    TRY(debate_find(&debate, r->db, in->id));
+    TRY(event_read(&events, r->db, in->id, in->since, in->limit + (in->since > 0)));
+    buf_char(&text, '[');
+    for (size_t i = 0; i < events.count; i++) {
+        const struct event *event = (const struct event *)events.at + i;
+
+        buf_json_comma(&text);
+        event_encode(&text, event);
+        out.next_seq = event->seq + 1;
+    }
+    buf_char(&text, ']');
+    out.events.text = arena_str(r->arena, buf_view(&text));
+    return reply(r, &out);
+}
+
+/* --- Cancel ------------------------------------------------------------------------------ */
+
+struct cancelled {
+    bool success;
+    struct str debate_id, status, message;
+};
+
+static const struct field cancelled_out[] = {
+    { FIELD(struct cancelled, success), .doc = "true" },
+    { FIELD(struct cancelled, debate_id), .doc = "Id of the debate" },
+    { FIELD(struct cancelled, status), .doc = "cancelled" },
+    { FIELD(struct cancelled, message), .doc = "For people" },
+    { 0 },
+};
+
+static enum result debate_cancel_post(struct request *r)
+{
+    const struct debate_id_in *in = r->input;
+    struct cancelled out = { true, in->id, STR("cancelled"), STR("Debate cancelled") };
+
+    TRY(debate_cancel(r->db, in->id, STR("user_requested")));
+    return reply(r, &out);
+}
+
+const struct route debate_routes[] = {
+    { ROUTE(POST, "/api/v1/debates", debate_start), .stability = STABLE,
+      .permission = "debates.create", .limit = LIMIT_CREATE, .body_bytes = 500000,
+      INPUT(struct debate_create_in, create_in), .reply = created_out,
+      ERRORS(ERR_PROVIDER_NOT_CONFIGURED, ERR_CAPACITY), .tag = "Debates",
+      .doc = "Start a debate" },
+    { ROUTE(GET, "/api/v1/debates", debate_list_get), .stability = STABLE,
+      .permission = "debates.read", INPUT(struct debate_list_in, list_in), .reply = list_out,
+      .tag = "Debates", .doc = "List debates, newest first" },
+    { ROUTE(GET, "/api/v1/debates/{id}", debate_get), .permission = "debates.read",
+      INPUT(struct debate_id_in, id_in), .reply = debate_out, ERRORS(ERR_DEBATE_NOT_FOUND),
+      .tag = "Debates", .doc = "One debate" },
+    { ROUTE(GET, "/api/v1/debates/{id}/messages", debate_messages_get), .stability = STABLE,
+      .permission = "debates.read", INPUT(struct messages_in, messages_in),
+      .reply = messages_out, ERRORS(ERR_DEBATE_NOT_FOUND), .tag = "Debates",
+      .doc = "What was said, in order" },
+    { ROUTE(GET, "/api/v1/debates/{id}/events", debate_events_get), .permission = "debates.read",
+      INPUT(struct events_in, events_in), .reply = events_out, ERRORS(ERR_DEBATE_NOT_FOUND),
+      .tag = "Debates", .doc = "The journal, for clients without a socket" },
+    { ROUTE(POST, "/api/v1/debates/{id}/cancel", debate_cancel_post), .stability = STABLE,
+      .permission = "debates.stop", .body_optional = true, INPUT(struct debate_id_in, id_in),
+      .reply = cancelled_out, ERRORS(ERR_DEBATE_NOT_FOUND, ERR_NOT_CANCELLABLE),
+      .tag = "Debates", .doc = "Stop a debate; what it has is kept" },
+    { 0 },
+};

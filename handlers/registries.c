@@ -1,0 +1,13 @@
+/* registries.c - every family of routes; a new family is one line here. */
+#include "handlers/handler.h"
+
+extern const struct route health_routes[];
+extern const struct route docs_routes[];
+extern const struct route debate_routes[];
+
+const struct route *const route_tables[] = {
+    health_routes,
+    docs_routes,
+    debate_routes,
+    NULL,
+};
