@@ -33,7 +33,7 @@ static bool in_path(size_t *out, const struct route *route, const char *name)
     return false;
 }
 
-static enum field_from source(const struct route *route, const struct field *field)
+enum field_from input_source(const struct route *route, const struct field *field)
 {
     size_t place;
 
@@ -52,14 +52,14 @@ static enum result read_path(struct request *r)
     for (size_t i = 0; fields[i].name; i++) {
         size_t place;
 
-        if (source(r->route, &fields[i]) != FROM_PATH ||
+        if (input_source(r->route, &fields[i]) != FROM_PATH ||
             !in_path(&place, r->route, fields[i].name))
             continue;
         if (!field_matches(fields[i].pattern, r->params[place]))
             return refuse(r, ERR_INVALID_PATH, .field = str_from(fields[i].name),
-                          .message = arena_printf(r->arena, "Invalid %s: must match pattern %s",
-                                                  fields[i].name,
-                                                  field_pattern_text(fields[i].pattern)));
+                          .message =
+                              arena_printf(r->arena, "Invalid %s: must match pattern %s",
+                                           fields[i].name, field_pattern_text(fields[i].pattern)));
         if (field_from_text(r->input, &fields[i], r->arena, r->params[place], &fault) != OK)
             return refuse_field(r, &fault);
         r->given |= UINT64_C(1) << i;
@@ -99,7 +99,7 @@ static enum result unknown_query(struct request *r, struct str name)
     if (r->route->method != METHOD_GET)
         return OK;
     if (setting_flag(SETTING_VALIDATION_BLOCKING))
-        return refuse(r, ERR_INVALID_QUERY, .field = name,
+        return refuse(r, ERR_INVALID_QUERY, .field = str_cut(name, 64),
                       .message = arena_printf(r->arena, "Unknown query parameter: " STR_FMT,
                                               STR_ARG(str_cut(name, 64))));
     reply_header(r, "Warning", STR("299 - \"Unknown query parameter\""));
@@ -112,7 +112,7 @@ static enum result read_parameter(struct request *r, struct str name, struct str
     struct field_fault fault;
 
     for (size_t i = 0; fields && fields[i].name; i++) {
-        if (source(r->route, &fields[i]) != FROM_QUERY || !names(&fields[i], name))
+        if (input_source(r->route, &fields[i]) != FROM_QUERY || !names(&fields[i], name))
             continue;
         if (r->given >> i & 1) /* the first value wins */
             return OK;
@@ -137,13 +137,32 @@ static enum result read_query(struct request *r)
             return refuse(r, ERR_INVALID_QUERY, .field = STR("query"),
                           .message = STR("Invalid query parameter name"));
         if (!decode(&value, r->arena, value.at ? value : STR("")))
-            return refuse(r, ERR_INVALID_QUERY, .field = name,
+            return refuse(r, ERR_INVALID_QUERY, .field = str_cut(name, 64),
                           .message = arena_printf(r->arena, "Invalid value for " STR_FMT,
                                                   STR_ARG(str_cut(name, 64))));
         /* A name with an empty value counts as absent. */
         if (value.len == 0)
             continue;
         TRY(read_parameter(r, name, value));
+    }
+    return OK;
+}
+
+static enum result read_headers(struct request *r)
+{
+    const struct field *fields = r->route->input;
+    struct field_fault fault;
+
+    for (size_t i = 0; fields && fields[i].name; i++) {
+        struct str value = input_source(r->route, &fields[i]) == FROM_HEADER
+                               ? header(r, fields[i].name)
+                               : STR_NONE;
+
+        if (!value.len)
+            continue;
+        if (field_from_text(r->input, &fields[i], r->arena, value, &fault) != OK)
+            return refuse_field(r, &fault);
+        r->given |= UINT64_C(1) << i;
     }
     return OK;
 }
@@ -160,12 +179,11 @@ static enum result check_type(struct request *r)
     if (str_eq_nocase(type, STR("application/json")) || str_eq_nocase(type, STR("text/json")))
         return OK;
     return refuse(r, ERR_MEDIA_TYPE, .field = STR("Content-Type"),
-                  .message = str_is_text(type)
-                                 ? arena_printf(r->arena,
-                                                "Unsupported Content-Type: " STR_FMT
-                                                ". Expected application/json",
-                                                STR_ARG(str_cut(type, 100)))
-                                 : STR("Unsupported Content-Type"));
+                  .message = str_is_text(type) ? arena_printf(r->arena,
+                                                              "Unsupported Content-Type: " STR_FMT
+                                                              ". Expected application/json",
+                                                              STR_ARG(str_cut(type, 100)))
+                                               : STR("Unsupported Content-Type"));
 }
 
 static enum result parse_body(struct json_object **out, struct request *r)
@@ -176,6 +194,10 @@ static enum result parse_body(struct json_object **out, struct request *r)
     struct json_fault fault = { .message = STR_NONE };
     enum result result = json_parse(out, r->arena, r->body, &limits, &fault);
 
+    if (result == ERR_INVALID_STRUCTURE && !setting_flag(SETTING_VALIDATION_BLOCKING)) {
+        reply_header(r, "Warning", STR("299 - \"JSON structure over a limit\""));
+        result = json_parse(out, r->arena, r->body, &json_limits_wide, &fault);
+    }
     if (result != OK)
         return refuse(r, result, .field = STR("body"), .message = fault.message);
     if (!json_object_is_type(*out, json_type_object))
@@ -190,7 +212,7 @@ static enum result read_members(struct request *r, struct json_object *body)
     struct field_fault fault;
 
     for (size_t i = 0; fields && fields[i].name; i++) {
-        if (source(r->route, &fields[i]) != FROM_BODY)
+        if (input_source(r->route, &fields[i]) != FROM_BODY)
             continue;
         if (!json_get(&value, body, fields[i].name) &&
             !(fields[i].alias && json_get(&value, body, fields[i].alias)))
@@ -200,6 +222,14 @@ static enum result read_members(struct request *r, struct json_object *body)
         r->given |= UINT64_C(1) << i;
     }
     return OK;
+}
+
+bool input_body_optional(const struct route *route)
+{
+    for (const struct field *field = route->input; field && field->name; field++)
+        if (field->required && input_source(route, field) == FROM_BODY)
+            return route->body_optional;
+    return true;
 }
 
 static bool wants_body(const struct route *route)
@@ -212,7 +242,7 @@ static enum result read_body(struct request *r)
     struct json_object *body;
 
     if (r->body.len == 0)
-        return r->route->body_optional ? OK : refuse(r, ERR_EMPTY_BODY, .field = STR("body"));
+        return input_body_optional(r->route) ? OK : refuse(r, ERR_EMPTY_BODY, .field = STR("body"));
     TRY(check_type(r));
     TRY(parse_body(&body, r));
     return read_members(r, body);
@@ -225,8 +255,8 @@ static enum result check_required(struct request *r)
     for (size_t i = 0; fields && fields[i].name; i++)
         if (fields[i].required && !(r->given >> i & 1))
             return refuse(r, ERR_MISSING_FIELD, .field = str_from(fields[i].name),
-                          .message = arena_printf(r->arena, "Missing required field: %s",
-                                                  fields[i].name));
+                          .message =
+                              arena_printf(r->arena, "Missing required field: %s", fields[i].name));
     return OK;
 }
 
@@ -241,6 +271,7 @@ enum result input_read(struct request *r)
         TRY(read_path(r));
     }
     TRY(read_query(r));
+    TRY(read_headers(r));
     if (wants_body(route))
         TRY(read_body(r));
     return check_required(r);

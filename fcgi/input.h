@@ -7,4 +7,9 @@
 /* Sets r->input and r->given; the body is in r->body. */
 MUST_USE enum result input_read(struct request *r);
 
+/* Where the row reads this field: FROM_PATH, FROM_QUERY, FROM_BODY or FROM_HEADER. */
+enum field_from input_source(const struct route *route, const struct field *field);
+/* An empty body is no error. */
+bool input_body_optional(const struct route *route);
+
 #endif

@@ -1,8 +1,13 @@
+/* openapi.c - the routes' own rows as an OpenAPI 3.1 document (JSON Schema 2020-12).
+ *
+ * Only the canonical path of a row is told; aliases and other versions are the same operation.
+ * Where a field is read from comes from input.c, so document and checks cannot differ. */
 #include "fcgi/openapi.h"
 
 #include "common/base/error.h"
+#include "fcgi/input.h"
 
-#include <stdlib.h>
+#define ERROR_STATUSES 600 /* one more than the highest */
 
 static void member(struct buf *out, const char *key, const char *text)
 {
@@ -22,11 +27,33 @@ static void whole(struct buf *out, const char *key, int64_t value)
     buf_json_int(out, value);
 }
 
+static void member_true(struct buf *out, const char *key)
+{
+    buf_json_key(out, str_from(key));
+    buf_str(out, STR("true"));
+}
+
 static void object_schema(struct buf *out, const struct field *fields, bool input);
+
+/* A reply's member without a value may be null instead. */
+static bool may_be_null(const struct field *field, bool input)
+{
+    return !input && field->absent == ABSENT_NULL;
+}
+
+static void type(struct buf *out, const char *name, const struct field *field, bool input)
+{
+    if (!may_be_null(field, input)) {
+        member(out, "type", name);
+        return;
+    }
+    buf_json_key(out, STR("type"));
+    buf_printf(out, "[\"%s\",\"null\"]", name);
+}
 
 static void text_schema(struct buf *out, const struct field *field, bool input)
 {
-    member(out, "type", "string");
+    type(out, "string", field, input);
     if (field->choices && field->choices[0]) {
         buf_json_key(out, STR("enum"));
         buf_char(out, '[');
@@ -34,13 +61,15 @@ static void text_schema(struct buf *out, const struct field *field, bool input)
             buf_json_comma(out);
             buf_json_str(out, str_from(*word));
         }
-        buf_char(out, ']');
+        buf_str(out, may_be_null(field, input) ? STR(",null]") : STR("]"));
     }
-    if (input && field->pattern != PATTERN_NONE)
+    if (!input)
+        return;
+    if (field->pattern != PATTERN_NONE)
         member(out, "pattern", field_pattern_text(field->pattern));
-    if (input && field->min)
+    if (field->min)
         whole(out, "minLength", field->min);
-    if (input && field->max)
+    if (field->max)
         whole(out, "maxLength", field->max);
 }
 
@@ -48,8 +77,8 @@ static void number_schema(struct buf *out, const struct field *field, bool input
 {
     bool integer = field->type == FIELD_INT;
 
-    member(out, "type", integer ? "integer" : "number");
-    if (!input || field->clamp) /* a clamped value is never refused */
+    type(out, integer ? "integer" : "number", field, input);
+    if (!input)
         return;
     if (integer && (field->min || field->max)) {
         whole(out, "minimum", field->min);
@@ -65,18 +94,29 @@ static void number_schema(struct buf *out, const struct field *field, bool input
 
 static void list_schema(struct buf *out, const struct field *field, bool input)
 {
-    member(out, "type", "array");
+    type(out, "array", field, input);
     open_object(out, "items");
     if (field->type == FIELD_STRUCTS)
         object_schema(out, field->fields, input);
     else if (field->type == FIELD_STRS)
         member(out, "type", "string");
     buf_char(out, '}');
+    if (input && field->min)
+        whole(out, "minItems", field->min);
     if (input && field->max)
         whole(out, "maxItems", field->max);
 }
 
-static void field_schema(struct buf *out, const struct field *field, bool input)
+static void time_schema(struct buf *out, const struct field *field, bool input)
+{
+    bool number = !input && field->form == FORM_EPOCH;
+
+    type(out, number ? "number" : "string", field, input);
+    if (!number && (input || field->absent != ABSENT_EMPTY)) /* "" is no date-time */
+        member(out, "format", "date-time");
+}
+
+static void type_schema(struct buf *out, const struct field *field, bool input)
 {
     switch (field->type) {
     case FIELD_STR:
@@ -88,12 +128,10 @@ static void field_schema(struct buf *out, const struct field *field, bool input)
         number_schema(out, field, input);
         break;
     case FIELD_BOOL:
-        member(out, "type", "boolean");
+        type(out, "boolean", field, input);
         break;
     case FIELD_UTC:
-        member(out, "type", field->form == FORM_EPOCH ? "number" : "string");
-        if (field->form != FORM_EPOCH)
-            member(out, "format", "date-time");
+        time_schema(out, field, input);
         break;
     case FIELD_STRS:
     case FIELD_STRUCTS:
@@ -103,38 +141,85 @@ static void field_schema(struct buf *out, const struct field *field, bool input)
         if (field->kind == JSON_ARRAY)
             list_schema(out, field, input);
         else if (field->kind == JSON_OBJECT)
-            member(out, "type", "object");
+            type(out, "object", field, input);
         break;
     case FIELD_OBJECT:
         object_schema(out, field->fields, input);
         break;
-    case FIELD_BYTES:
+    case FIELD_BYTES: /* never leaves the database */
         break;
-    }
-    if (field->doc)
-        member(out, "description", field->doc);
-    if (input && field->fallback) {
-        bool text = field->type == FIELD_STR || field->type == FIELD_ENUM;
-
-        buf_json_key(out, STR("default"));
-        if (text)
-            buf_json_str(out, str_from(field->fallback));
-        else
-            buf_str(out, str_from(field->fallback));
     }
 }
 
-static void required_list(struct buf *out, const struct field *fields)
+/* Fallbacks are written as a query would; JSON wants the type. */
+static void default_value(struct buf *out, const struct field *field)
+{
+    struct str text = str_from(field->fallback), rest = text, part;
+    bool flag;
+
+    buf_json_key(out, STR("default"));
+    if (field->type == FIELD_INT || field->type == FIELD_DOUBLE) {
+        buf_str(out, text);
+    } else if (field->type == FIELD_BOOL) {
+        buf_str(out, str_bool(&flag, text) && flag ? STR("true") : STR("false"));
+    } else if (field->type == FIELD_STRS) {
+        buf_char(out, '[');
+        while (rest.len && str_split(&part, &rest, ',')) {
+            buf_json_comma(out);
+            buf_json_str(out, str_trim(part));
+        }
+        buf_char(out, ']');
+    } else {
+        buf_json_str(out, text);
+    }
+}
+
+static void field_schema(struct buf *out, const struct field *field, bool input)
+{
+    type_schema(out, field, input);
+    if (field->doc)
+        member(out, "description", field->doc);
+    if (field->deprecated)
+        member_true(out, "deprecated");
+    if (input && field->fallback)
+        default_value(out, field);
+}
+
+/* Of a reply: what is always there. */
+static bool is_required(const struct field *field, bool input)
+{
+    if (input)
+        return field->required;
+    return field->absent != ABSENT_OMITTED || field->type == FIELD_BOOL ||
+           field->type == FIELD_ENUM || field->type == FIELD_OBJECT;
+}
+
+/* route: only its body's members; NULL: all. */
+static bool belongs(const struct route *route, const struct field *field)
+{
+    return !route || input_source(route, field) == FROM_BODY;
+}
+
+static void members_schema(struct buf *out, const struct route *route, const struct field *fields,
+                           bool input)
 {
     size_t count = 0;
 
+    member(out, "type", "object");
+    open_object(out, "properties");
     for (const struct field *field = fields; field->name; field++) {
-        if (!field->required)
+        if (!belongs(route, field))
             continue;
-        if (count++ == 0) {
-            buf_json_key(out, STR("required"));
-            buf_char(out, '[');
-        }
+        open_object(out, field->name);
+        field_schema(out, field, input);
+        buf_char(out, '}');
+    }
+    buf_char(out, '}');
+    for (const struct field *field = fields; field->name; field++) {
+        if (!belongs(route, field) || !is_required(field, input))
+            continue;
+        if (count++ == 0)
+            buf_str(out, STR(",\"required\":["));
         buf_json_comma(out);
         buf_json_str(out, str_from(field->name));
     }
@@ -144,76 +229,84 @@ static void required_list(struct buf *out, const struct field *fields)
 
 static void object_schema(struct buf *out, const struct field *fields, bool input)
 {
-    member(out, "type", "object");
-    open_object(out, "properties");
-    for (const struct field *field = fields; field->name; field++) {
-        open_object(out, field->name);
-        field_schema(out, field, input);
-        buf_char(out, '}');
+    members_schema(out, NULL, fields, input);
+}
+
+static void parameter(struct buf *out, struct str name, const char *in, bool required,
+                      const struct field *field)
+{
+    buf_json_comma(out);
+    buf_str(out, STR("{\"name\":"));
+    buf_json_str(out, name);
+    member(out, "in", in);
+    if (required)
+        member_true(out, "required");
+    open_object(out, "schema");
+    if (field)
+        field_schema(out, field, true);
+    else
+        member(out, "type", "string");
+    buf_str(out, STR("}}"));
+}
+
+/* The next name in braces, without the tail's star. */
+static bool next_brace(struct str *name, struct str *rest)
+{
+    while (str_split(name, rest, '/')) {
+        if (!str_starts(*name, STR("{")))
+            continue;
+        *name = str_slice(*name, 1, name->len - (str_ends(*name, STR("*}")) ? 2 : 1));
+        return true;
     }
-    buf_char(out, '}');
-    if (input)
-        required_list(out, fields);
+    return false;
 }
 
-static bool has_brace(const struct route *route, const struct field *field)
+/* Every name in braces has to be told, even one that no field takes. */
+static void path_parameters(struct buf *out, const struct route *route)
 {
-    char brace[80];
-    size_t at;
+    struct str rest = str_from(route->path), name;
 
-    snprintf(brace, sizeof(brace), "{%s}", field->name);
-    return str_find(&at, str_from(route->path), str_from(brace));
-}
+    while (next_brace(&name, &rest)) {
+        const struct field *field = route->input;
 
-static bool by_query(const struct route *route)
-{
-    return route->method == METHOD_GET || route->method == METHOD_DELETE;
+        while (field && field->name && !str_is(name, field->name))
+            field++;
+        parameter(out, name, "path", true, field && field->name ? field : NULL);
+    }
 }
 
 static void parameters(struct buf *out, const struct route *route)
 {
-    buf_json_key(out, STR("parameters"));
-    buf_char(out, '[');
+    buf_str(out, STR(",\"parameters\":["));
+    path_parameters(out, route);
     for (const struct field *field = route->input; field && field->name; field++) {
-        bool path = has_brace(route, field);
+        enum field_from from = input_source(route, field);
 
-        if (!path && !by_query(route) && field->from != FROM_QUERY)
-            continue;
-        buf_json_comma(out);
-        buf_char(out, '{');
-        member(out, "name", field->name);
-        member(out, "in", path ? "path" : "query");
-        buf_json_key(out, STR("required"));
-        buf_str(out, path || field->required ? STR("true") : STR("false"));
-        open_object(out, "schema");
-        field_schema(out, field, true);
-        buf_str(out, STR("}}"));
+        if (from == FROM_QUERY || from == FROM_HEADER)
+            parameter(out, str_from(field->name), from == FROM_QUERY ? "query" : "header",
+                      field->required, field);
     }
     buf_char(out, ']');
 }
 
+static bool has_body(const struct route *route)
+{
+    for (const struct field *field = route->input; field && field->name; field++)
+        if (belongs(route, field))
+            return true;
+    return false;
+}
+
 static void request_body(struct buf *out, const struct route *route)
 {
-    size_t members = 0;
-
-    if (by_query(route) || !route->input)
+    if (!has_body(route))
         return;
     open_object(out, "requestBody");
-    buf_json_key(out, STR("required"));
-    buf_str(out, route->body_optional ? STR("false") : STR("true"));
-    buf_str(out, STR(",\"content\":{\"application/json\":{\"schema\":{\"type\":\"object\","
-                     "\"properties\":{"));
-    for (const struct field *field = route->input; field->name; field++) {
-        if (has_brace(route, field))
-            continue;
-        open_object(out, field->name);
-        field_schema(out, field, true);
-        buf_char(out, '}');
-        members += field->required;
-    }
-    buf_char(out, '}');
-    if (members)
-        required_list(out, route->input);
+    if (!input_body_optional(route))
+        member_true(out, "required");
+    buf_json_key(out, STR("content"));
+    buf_str(out, STR("{\"application/json\":{\"schema\":{"));
+    members_schema(out, route, route->input, true);
     buf_str(out, STR("}}}}"));
 }
 
@@ -228,26 +321,40 @@ static void error_response(struct buf *out, int status, const char *description)
                      "{\"$ref\":\"#/components/schemas/Error\"}}}}"));
 }
 
-/* The statuses that this row can end in, each once, lowest first. */
+static void name_status(const char *texts[ERROR_STATUSES], enum result result)
+{
+    const struct error_row *row = error_row(result);
+
+    if (row->status >= 400 && row->status < ERROR_STATUSES && !texts[row->status])
+        texts[row->status] = row->message;
+}
+
+/* The statuses that this row can end in, each once, lowest first; the row's own words first. */
 static void error_responses(struct buf *out, const struct route *route)
 {
-    static const enum result always[] = { ERR_VALIDATION, ERR_RATE_LIMITED, ERR_INTERNAL,
-                                          ERR_UNAVAILABLE, ERR_TIMEOUT };
-    const char *texts[600] = { NULL };
+    static const enum result always[] = { ERR_BAD_REQUEST, ERR_INTERNAL, ERR_UNAVAILABLE,
+                                          ERR_TIMEOUT };
+    bool probe = route->public && route->limit == LIMIT_NONE; /* no credential is looked at */
+    const char *texts[ERROR_STATUSES] = { NULL };
+    struct str rest = str_from(route->path), name;
 
-    for (size_t i = 0; i < COUNT(always); i++)
-        texts[error_row(always[i])->status] = error_row(always[i])->message;
-    if (!route->public)
-        texts[401] = error_row(ERR_AUTH_REQUIRED)->message;
-    if (route->permission)
-        texts[403] = error_row(ERR_FORBIDDEN)->message;
-    if (!by_query(route)) {
-        texts[413] = error_row(ERR_BODY_TOO_LARGE)->message;
-        texts[415] = error_row(ERR_MEDIA_TYPE)->message;
-    }
     for (const enum result *error = route->errors; error && *error != OK; error++)
-        texts[error_row(*error)->status] = error_row(*error)->message;
-    for (int status = 400; status < (int)COUNT(texts); status++)
+        name_status(texts, *error);
+    for (size_t i = 0; i < COUNT(always); i++)
+        name_status(texts, always[i]);
+    if (!probe) /* a credential that is sent must be good, needed or not */
+        name_status(texts, route->public ? ERR_AUTH_INVALID : ERR_AUTH_REQUIRED);
+    if (route->permission)
+        name_status(texts, ERR_FORBIDDEN);
+    if (next_brace(&name, &rest))
+        name_status(texts, ERR_NOT_FOUND);
+    if (route->method != METHOD_GET)
+        name_status(texts, ERR_BODY_TOO_LARGE);
+    if (has_body(route))
+        name_status(texts, ERR_MEDIA_TYPE);
+    if (route->limit != LIMIT_NONE)
+        name_status(texts, ERR_RATE_LIMITED);
+    for (int status = 400; status < ERROR_STATUSES; status++)
         if (texts[status])
             error_response(out, status, texts[status]);
 }
@@ -256,8 +363,8 @@ static void responses(struct buf *out, const struct route *route)
 {
     open_object(out, "responses");
     buf_str(out, STR("\"200\":{\"description\":\"OK\",\"content\":{"));
-    buf_json_str(out, str_from(route->reply || !route->reply_type ? "application/json"
-                                                                  : route->reply_type));
+    buf_json_str(
+        out, str_from(route->reply || !route->reply_type ? "application/json" : route->reply_type));
     buf_str(out, STR(":{\"schema\":{"));
     if (route->reply)
         object_schema(out, route->reply, false);
@@ -266,12 +373,32 @@ static void responses(struct buf *out, const struct route *route)
     buf_char(out, '}');
 }
 
-static void operation(struct buf *out, const struct route *route)
+/* A handler may serve several rows, an operationId only one: the others get a number. */
+static void operation_id(struct buf *out, const struct route *const *tables,
+                         const struct route *wanted)
+{
+    size_t number = 1;
+
+    for (; *tables; tables++)
+        for (const struct route *route = *tables; route->path; route++) {
+            if (route == wanted) {
+                buf_str(out, STR("\"operationId\":\""));
+                buf_str(out, str_from(wanted->id));
+                if (number > 1)
+                    buf_printf(out, "_%zu", number);
+                buf_char(out, '"');
+                return;
+            }
+            number += strcmp(route->id, wanted->id) == 0;
+        }
+}
+
+static void operation(struct buf *out, const struct route *const *tables, const struct route *route)
 {
     static const char *const methods[METHOD_COUNT] = { "get", "post", "put", "patch", "delete" };
 
     open_object(out, methods[route->method]);
-    member(out, "operationId", route->id);
+    operation_id(out, tables, route);
     if (route->doc)
         member(out, "summary", route->doc);
     if (route->tag) {
@@ -283,7 +410,6 @@ static void operation(struct buf *out, const struct route *route)
     if (route->permission)
         member(out, "x-aragora-permission", route->permission);
     buf_str(out, route->public ? STR(",\"security\":[]") : STR(",\"security\":[{\"bearer\":[]}]"));
-    buf_char(out, ',');
     parameters(out, route);
     request_body(out, route);
     responses(out, route);
@@ -299,20 +425,25 @@ static bool is_first_of_path(const struct route *const *tables, const struct rou
     return false;
 }
 
+/* "/files/{path*}" is "/files/{path}" here: OpenAPI knows no tails. */
 static void path_item(struct buf *out, const struct route *const *tables, const char *path)
 {
-    open_object(out, path);
-    for (; *tables; tables++)
-        for (const struct route *route = *tables; route->path; route++)
+    const char *star = strstr(path, "*}");
+
+    buf_json_comma(out);
+    buf_printf(out, "\"%.*s%s\":{", star ? (int)(star - path) : (int)strlen(path), path,
+               star ? "}" : "");
+    for (const struct route *const *table = tables; *table; table++)
+        for (const struct route *route = *table; route->path; route++)
             if (strcmp(route->path, path) == 0)
-                operation(out, route);
+                operation(out, tables, route);
     buf_char(out, '}');
 }
 
 void openapi_write_tables(struct buf *out, const struct route *const *tables)
 {
     buf_str(out, STR("{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"Aragora API\",\"version\":"
-                     "\"2.0.0\",\"license\":{\"name\":\"MIT\",\"identifier\":\"MIT\"}},"
+                     "\"2.0.3\",\"license\":{\"name\":\"MIT\",\"identifier\":\"MIT\"}},"
                      "\"servers\":[{\"url\":\"/\"}],\"paths\":{"));
     for (const struct route *const *table = tables; *table; table++)
         for (const struct route *route = *table; route->path; route++)

@@ -1,5 +1,7 @@
 #include "fcgi/path.h"
 
+#include "common/base/crypto.h"
+
 static struct str before_query(struct str uri)
 {
     for (size_t i = 0; i < uri.len; i++)
@@ -8,22 +10,33 @@ static struct str before_query(struct str uri)
     return uri;
 }
 
-/* %2F would change the segments, %00 the length; %2e%2e is seen after decoding. */
+/* An encoded slash would change the segments; an encoded control byte is cut off, replaced or
+ * passed on, as each server likes. */
 static bool hides_a_byte(struct str raw)
 {
-    for (size_t i = 0; i + 2 < raw.len; i++) {
-        struct str escape = str_slice(raw, i, i + 3);
+    unsigned char byte;
 
-        if (str_eq_nocase(escape, STR("%2f")) || str_eq(escape, STR("%00")) ||
-            str_eq_nocase(escape, STR("%5c")))
+    for (size_t i = 0; i < raw.len; i++)
+        if (raw.at[i] == '%' && hex_bytes(&byte, 1, str_slice(raw, i + 1, i + 3)) &&
+            (byte < 0x20 || byte == 0x7f || byte == '/' || byte == '\\'))
             return true;
-    }
     return false;
 }
 
+/* "." or "..", each dot plain or as %2e: a server may resolve both before we see the path. */
 static bool is_dots(struct str segment)
 {
-    return str_is(segment, ".") || str_is(segment, "..");
+    size_t dots = 0;
+
+    while (segment.len) {
+        bool escaped = str_eq_nocase(str_slice(segment, 0, 3), STR("%2e"));
+
+        if (!escaped && segment.at[0] != '.')
+            return false;
+        segment = str_slice(segment, escaped ? 3 : 1, segment.len);
+        dots++;
+    }
+    return dots == 1 || dots == 2;
 }
 
 /* The server resolves ".." before it decodes the path; REQUEST_URI still has it. */

@@ -11,8 +11,7 @@
 
 struct node {
     const struct route *routes[METHOD_COUNT];
-    bool by_version[METHOD_COUNT]; /* reached by a version that the row does not name */
-    uint32_t param, tail;          /* children by a parameter; NO_NODE: none */
+    uint32_t param, tail; /* children by a parameter; NO_NODE: none */
 };
 
 struct edge {
@@ -90,54 +89,68 @@ static uint32_t node_of(struct route_index *index, struct str path)
     return node;
 }
 
-static void place(struct route_index *index, const struct route *route, struct str path,
-                  bool by_version)
+/* spare: only where no row has claimed the operation. */
+static void place(struct route_index *index, const struct route *route, struct str path, bool spare)
 {
     uint32_t node = node_of(index, path);
-    struct node *at = &index->nodes[node];
-    size_t brace;
+    const struct route **at = &index->nodes[node].routes[route->method];
 
-    if (at->routes[route->method]) {
-        if (by_version)
-            return; /* the path has a row of its own */
-        if (!at->by_version[route->method])
-            fault(route, "two rows for one operation");
-    }
-    at->routes[route->method] = route;
-    at->by_version[route->method] = by_version;
-    if (!str_find(&brace, path, STR("{"))) {
-        struct edge *edge = edge_slot(index, NO_NODE, path);
-
-        *edge = (struct edge){ path, NO_NODE, node };
-    }
+    if (*at && !spare)
+        fault(route, "two rows for one operation");
+    if (*at)
+        return;
+    *at = route;
+    if (!memchr(path.at, '{', path.len))
+        *edge_slot(index, NO_NODE, path) = (struct edge){ path, NO_NODE, node };
 }
 
-static void place_versions(struct route_index *index, const struct route *route, struct str path)
+static void place_versions(struct route_index *index, const struct route *route, struct str path,
+                           struct str prefix)
 {
     static const char *const prefixes[] = { "/api/", "/api/v1/", "/api/v2/" };
-    struct str rest;
 
-    if (str_starts(path, STR("/api/v1/")) || str_starts(path, STR("/api/v2/")))
-        rest = str_slice(path, 8, path.len);
-    else
+    if (!str_starts(path, prefix))
         return;
-    for (size_t i = 0; i < COUNT(prefixes); i++) {
-        struct str other = arena_printf(index->paths, "%s" STR_FMT, prefixes[i], STR_ARG(rest));
-
-        if (!str_eq(other, path))
-            place(index, route, other, true);
-    }
+    struct str rest = str_slice(path, prefix.len, path.len);
+    for (size_t i = 0; i < COUNT(prefixes); i++)
+        if (!str_is(prefix, prefixes[i]))
+            place(index, route,
+                  arena_printf(index->paths, "%s" STR_FMT, prefixes[i], STR_ARG(rest)), true);
 }
 
-static void check(const struct route *route)
+/* Its braces, "{a}{b}"; the tail may only stand last. */
+static struct str braces(struct arena *arena, const struct route *route, const char *path)
 {
+    struct str rest = str_from(path), segment, all = STR("");
+    size_t count = 0;
+
+    if (path[0] != '/')
+        fault(route, "a path begins with /");
+    while (str_split(&segment, &rest, '/')) {
+        if (!str_starts(segment, STR("{")))
+            continue;
+        if (segment.len < 3 || !str_ends(segment, STR("}")) || ++count > PARAMS_MAX)
+            fault(route, "bad or too many parameters");
+        if (str_ends(segment, STR("*}")) && rest.at)
+            fault(route, "a tail stands last");
+        all = arena_printf(arena, STR_FMT STR_FMT, STR_ARG(all), STR_ARG(segment));
+    }
+    return all;
+}
+
+static void check(const struct route_index *index, const struct route *route)
+{
+    struct str own = braces(index->paths, route, route->path);
     unsigned roles;
 
+    for (size_t i = 0; i < COUNT(route->alias) && route->alias[i]; i++)
+        if (!str_eq(own, braces(index->paths, route, route->alias[i])))
+            fault(route, "an alias has the parameters of the path, in their order");
     if (!route->permission && !route->public && !route->signed_in)
         fault(route, "a row needs a permission, .public or .signed_in");
     if (route->permission && !permission_roles(&roles, str_from(route->permission)))
         fault(route, "no such permission");
-    if (route->input && fields_count(route->input) > 64)
+    if (fields_count(route->input) > 64) /* bits of request.given */
         fault(route, "more than 64 input fields");
 }
 
@@ -157,10 +170,9 @@ static size_t count_segments(const struct route *const *tables)
     return count;
 }
 
-void route_index_build(struct route_index **out, const struct route *const *tables)
+static struct route_index *index_new(size_t segments)
 {
     struct route_index *index = calloc(1, sizeof(*index));
-    size_t segments = count_segments(tables);
 
     if (!index)
         abort();
@@ -176,17 +188,36 @@ void route_index_build(struct route_index **out, const struct route *const *tabl
     for (size_t i = 0; i < index->edge_room; i++)
         index->edges[i].to = NO_NODE;
     (void)node_new(index); /* the root, node 0 */
-    for (const struct route *const *table = tables; *table; table++) {
-        for (const struct route *route = *table; route->path; route++) {
-            check(route);
-            place(index, route, str_from(route->path), false);
-            place_versions(index, route, str_from(route->path));
-            for (size_t i = 0; i < COUNT(route->alias) && route->alias[i]; i++) {
-                place(index, route, str_from(route->alias[i]), false);
-                place_versions(index, route, str_from(route->alias[i]));
+    return index;
+}
+
+/* prefix STR_NONE: the paths as written; else their other versions. */
+static void place_all(struct route_index *index, const struct route *const *tables,
+                      struct str prefix)
+{
+    for (; *tables; tables++)
+        for (const struct route *route = *tables; route->path; route++)
+            for (size_t i = 0; i <= COUNT(route->alias); i++) {
+                struct str path = str_from(i ? route->alias[i - 1] : route->path);
+
+                if (path.at && prefix.at)
+                    place_versions(index, route, path, prefix);
+                else if (path.at)
+                    place(index, route, path, false);
             }
-        }
-    }
+}
+
+void route_index_build(struct route_index **out, const struct route *const *tables)
+{
+    struct route_index *index = index_new(count_segments(tables));
+
+    for (const struct route *const *table = tables; *table; table++)
+        for (const struct route *route = *table; route->path; route++)
+            check(index, route);
+    /* Whatever the order of the rows: what they claim, then v1, which /api/ means by default. */
+    place_all(index, tables, STR_NONE);
+    place_all(index, tables, STR("/api/v1/"));
+    place_all(index, tables, STR("/api/v2/"));
     *out = index;
 }
 
@@ -209,55 +240,60 @@ static unsigned methods_of(const struct node *node)
     return bits;
 }
 
-/* The best node for the rest of a path that has rows for anything; depth is bounded by the
- * rows, since only nodes of rows are entered. */
-static uint32_t walk(const struct route_index *index, uint32_t node, struct str rest,
-                     struct str *params, size_t count)
-{
-    const struct node *at = &index->nodes[node];
-    struct str segment, tail = rest;
-    uint32_t found;
+struct search {
+    const struct route_index *index;
+    enum method method;
+    struct str *params;
+    unsigned allowed; /* of every path that matched */
+};
 
-    if (!rest.at)
-        return methods_of(at) ? node : NO_NODE;
+static const struct route *arrive(struct search *search, uint32_t node)
+{
+    const struct node *at = &search->index->nodes[node];
+
+    search->allowed |= methods_of(at);
+    return search->method < METHOD_COUNT ? at->routes[search->method] : NULL;
+}
+
+/* A literal that lacks the method does not hide a parameter that has it. Each node is entered
+ * at most once, so no path costs more than the rows have segments. */
+static const struct route *walk(struct search *search, uint32_t node, struct str rest, size_t count)
+{
+    const struct node *at = &search->index->nodes[node];
+    const struct route *found = NULL;
+    struct str segment, tail = rest;
+
     if (!str_split(&segment, &rest, '/'))
-        return NO_NODE;
-    const struct edge *edge = edge_slot(index, node, segment);
-    if (edge->to != NO_NODE) {
-        found = walk(index, edge->to, rest, params, count);
-        if (found != NO_NODE)
-            return found;
+        return arrive(search, node);
+    const struct edge *edge = edge_slot(search->index, node, segment);
+    if (edge->to != NO_NODE)
+        found = walk(search, edge->to, rest, count);
+    if (found || !segment.len || count == PARAMS_MAX)
+        return found;
+    if (at->param != NO_NODE) {
+        found = walk(search, at->param, rest, count + 1);
+        search->params[count] = found ? segment : STR_NONE;
     }
-    if (at->param != NO_NODE && count < PARAMS_MAX) {
-        params[count] = segment;
-        found = walk(index, at->param, rest, params, count + 1);
-        if (found != NO_NODE)
-            return found;
+    if (!found && at->tail != NO_NODE) {
+        found = arrive(search, at->tail);
+        search->params[count] = found ? tail : STR_NONE;
     }
-    if (at->tail != NO_NODE && count < PARAMS_MAX) {
-        params[count] = tail;
-        return at->tail;
-    }
-    return NO_NODE;
+    return found;
 }
 
 bool route_find(const struct route **out, unsigned *allowed, struct str params[PARAMS_MAX],
                 const struct route_index *index, enum method method, struct str path)
 {
+    struct search search = { .index = index, .method = method, .params = params };
     const struct edge *whole = edge_slot(index, NO_NODE, path);
-    uint32_t node = whole->to;
+    const struct route *found = whole->to == NO_NODE ? NULL : arrive(&search, whole->to);
 
-    *allowed = 0;
-    if (node == NO_NODE)
-        node = walk(index, 0, str_slice(path, 1, path.len), params, 0);
-    if (node == NO_NODE)
-        return false;
-    if (method < METHOD_COUNT && index->nodes[node].routes[method]) {
-        *out = index->nodes[node].routes[method];
-        return true;
-    }
-    *allowed = methods_of(&index->nodes[node]);
-    return false;
+    if (!found)
+        found = walk(&search, 0, str_slice(path, 1, path.len), 0);
+    *allowed = found ? 0 : search.allowed;
+    if (found)
+        *out = found;
+    return found;
 }
 
 size_t allow_header(char *out, size_t size, unsigned methods)
@@ -265,7 +301,8 @@ size_t allow_header(char *out, size_t size, unsigned methods)
     static const struct {
         const char *name;
         unsigned bits;
-    } names[] = { /* by name */
+    } names[] = {
+        /* by name */
         { "DELETE", 1U << METHOD_DELETE }, { "GET", 1U << METHOD_GET },
         { "HEAD", 1U << METHOD_GET },      { "OPTIONS", ~0U },
         { "PATCH", 1U << METHOD_PATCH },   { "POST", 1U << METHOD_POST },

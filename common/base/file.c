@@ -1,5 +1,7 @@
 #include "common/base/file.h"
 
+#include "common/base/id.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -67,8 +69,9 @@ static void sync_parent(struct arena *arena, struct str path)
 static enum result write_beside(const char **out, struct arena *arena, struct str path,
                                 struct str content, mode_t mode)
 {
+    struct str random = id_random(arena, "", 16); /* threads of one process may write at once */
     const char *name =
-        arena_printf(arena, STR_FMT ".%ld.tmp", STR_ARG(path), (long)getpid()).at;
+        arena_printf(arena, STR_FMT "." STR_FMT ".tmp", STR_ARG(path), STR_ARG(random)).at;
     CLEANUP(close_fd) int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
 
     if (fd < 0)

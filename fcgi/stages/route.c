@@ -85,7 +85,7 @@ static enum result find(struct request *r)
 
     for (size_t i = 0; i < list.count; i++) {
         some = 0;
-        if (route_find(&r->route, &some, r->params, routes, r->method, list.paths[i]) == OK)
+        if (route_find(&r->route, &some, r->params, routes, r->method, list.paths[i]))
             return OK;
         allowed |= some;
     }

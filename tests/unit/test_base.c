@@ -116,6 +116,26 @@ static void good_json_comes_back_the_same(void **state)
     }
 }
 
+static void every_escaped_character_arrives(void **state)
+{
+    static const char *const cases[][2] = {
+        { "\"\\ud83d\\ude00\"", "\"\xf0\x9f\x98\x80\"" },
+        { "\"\\uD876\\uDC00\"", "\"\xf0\xad\xa0\x80\"" }, /* json-c alone loses this one */
+        { "\"\\\\ud876 \\u00e4\"", "\"\\\\ud876 \xc3\xa4\"" },
+    };
+
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        CLEANUP(buf_free) struct buf out = { 0 };
+        struct json_object *value;
+
+        assert_int_equal(
+            json_parse(&value, *state, str_from(cases[i][0]), &json_limits_wide, NULL), OK);
+        json_write(&out, value);
+        assert_int_equal(out.len, strlen(cases[i][1]));
+        assert_memory_equal(out.at, cases[i][1], out.len);
+    }
+}
+
 static void times_are_read_back_and_nonsense_is_refused(void **state)
 {
     static const char *const bad[] = { "2026-02-30", "2026-13-01", "26-01-01", "yesterday",
@@ -274,6 +294,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(bad_json_is_refused_with_its_reason, with_arena,
                                         without_arena),
         cmocka_unit_test_setup_teardown(good_json_comes_back_the_same, with_arena, without_arena),
+        cmocka_unit_test_setup_teardown(every_escaped_character_arrives, with_arena,
+                                        without_arena),
         cmocka_unit_test(times_are_read_back_and_nonsense_is_refused),
         cmocka_unit_test_setup_teardown(digests_and_encodings_match_published_vectors, with_arena,
                                         without_arena),

@@ -1,0 +1,78 @@
+"""Fixtures: the real programs behind the real lighttpd, on a free port, in a directory that goes."""
+
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+
+import httpx
+import pytest
+
+BIN = pathlib.Path(__file__).resolve().parents[2] / "build" / "bin"
+
+
+def clean_environment(data, **settings):
+    """No setting of the caller's reaches the programs."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith("ARAGORA_")}
+    env.pop("DATABASE_URL", None)
+    return env | {"ARAGORA_DATA_DIR": str(data)} | settings
+
+
+def run(data, *arguments):
+    return subprocess.run([BIN / "aragora", *arguments], env=clean_environment(data),
+                          capture_output=True, text=True, timeout=60)
+
+
+class Server:
+    def __init__(self, **settings):
+        self.data = pathlib.Path(tempfile.mkdtemp(prefix="aragora-api-"))
+        self.process = subprocess.Popen(
+            [BIN / "aragora", "serve", "--port", "0"], env=clean_environment(self.data, **settings),
+            stdout=subprocess.PIPE, text=True)
+        line = self.process.stdout.readline()
+        assert line.startswith("aragora: ready on "), line
+        self.url = line.split()[-1]
+
+    def client(self, key=None):
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=20, trust_env=False)
+
+    def key(self):
+        made = run(self.data, "apikey", "create", "test")
+        assert made.returncode == 0, made.stderr
+        return made.stdout.strip()
+
+    def children(self):
+        found = subprocess.run(["pgrep", "-P", str(self.process.pid), "-a"], capture_output=True,
+                               text=True).stdout
+        return [(int(line.split()[0]), line) for line in found.splitlines()]
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        status = self.process.wait(timeout=40)
+        shared = os.stat(self.data)
+        pathlib.Path(f"/dev/shm/aragora-{shared.st_dev:x}-{shared.st_ino:x}").unlink(missing_ok=True)
+        shutil.rmtree(self.data)
+        return status
+
+
+@pytest.fixture(scope="session")
+def server():
+    """Limits are raised by settings, so that the tests do not wait for each other."""
+    one = Server(ARAGORA_DISABLE_ALL_RATE_LIMITS="true", ARAGORA_API_TOKEN="server-token-of-the-tests")
+    yield one
+    assert one.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def owner(server):
+    with server.client(server.key()) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def anonymous(server):
+    with server.client() as client:
+        yield client
