@@ -188,17 +188,18 @@ enum result debate_list(struct list *out, int64_t *total, struct db *db,
 {
     struct number count;
     struct str status = filter->status.at ? filter->status : STR("");
+    struct str or_status = filter->or_status.at ? filter->or_status : status;
 
     TRY(db_one(&count, db, number_row, ERR_INTERNAL,
                "SELECT COUNT(*) FROM debates d JOIN loops l ON l.org_id = d.org_id"
                " AND l.loop_id = d.debate_id WHERE d.org_id = $1 AND d.deleted_at IS NULL"
-               " AND ($2 = '' OR l.status = $2) AND d.created_at >= $3",
-               BIND(status, filter->since.us)));
+               " AND ($2 = '' OR l.status IN ($2, $3)) AND d.created_at >= $4",
+               BIND(status, or_status, filter->since.us)));
     TRY(db_all(out, db, debate_row, sizeof(struct debate),
                "SELECT " DEBATE_COLUMNS " WHERE d.org_id = $1 AND d.deleted_at IS NULL"
-               " AND ($2 = '' OR l.status = $2) AND d.created_at >= $3"
-               " ORDER BY d.created_at DESC, d.debate_id DESC LIMIT $4 OFFSET $5",
-               BIND(status, filter->since.us, filter->limit, filter->offset)));
+               " AND ($2 = '' OR l.status IN ($2, $3)) AND d.created_at >= $4"
+               " ORDER BY d.created_at DESC, d.debate_id DESC LIMIT $5 OFFSET $6",
+               BIND(status, or_status, filter->since.us, filter->limit, filter->offset)));
     *total = count.value;
     return OK;
 }

@@ -38,7 +38,7 @@ MUST_USE enum result debate_create(struct str *debate_id, struct db *db,
 MUST_USE enum result debate_find(struct debate *out, struct db *db, struct str debate_id);
 
 struct debate_filter {
-    struct str status; /* stored status; STR_NONE: all */
+    struct str status, or_status; /* stored; status STR_NONE: all */
     struct utc since;
     int64_t limit, offset;
 };

@@ -320,26 +320,28 @@ static const struct field list_out[] = {
     { 0 },
 };
 
-/* The stored word for a wire word; "failed" and "created" have one of each kind. */
-static struct str stored_status(struct str wire)
+/* The stored words of a wire word: "created" and "failed" stand for two each. */
+static void from_wire(struct debate_filter *filter, struct str wire)
 {
-    for (size_t i = 0; i < COUNT(status_words); i++)
-        if ((str_is(wire, "created") || str_is(wire, "failed")) &&
-            str_is(wire, status_words[i].wire))
-            return str_from(status_words[i].stored);
-    return wire;
+    filter->status = filter->or_status = wire;
+    if (str_is(wire, "created")) {
+        filter->status = STR("queued");
+        filter->or_status = STR("starting");
+    } else if (str_is(wire, "failed")) {
+        filter->status = STR("error");
+        filter->or_status = STR("timeout");
+    }
 }
 
 static enum result debate_list_get(struct request *r)
 {
     const struct debate_list_in *in = r->input;
     struct debate_list_out out = { .limit = in->limit, .offset = in->offset };
-    struct debate_filter filter = { .status = in->status.at ? stored_status(in->status)
-                                                            : STR_NONE,
-                                    .since = in->since,
+    struct debate_filter filter = { .since = in->since,
                                     .limit = in->limit,
                                     .offset = in->offset };
 
+    from_wire(&filter, in->status);
     TRY(debate_list(&out.debates, &out.total, r->db, &filter));
     for (size_t i = 0; i < out.debates.count; i++)
         to_wire((struct debate *)out.debates.at + i);

@@ -4,8 +4,13 @@
 #include "fcgi/path.h"
 #include "fcgi/route_index.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -18,11 +23,21 @@ static enum result answer(struct request *r)
 struct in {
     struct str id;
     int64_t limit;
+    bool full;
+    struct list tags;
 };
 
 static const struct field in_fields[] = {
-    { FIELD(struct in, id), .pattern = PATTERN_ID },
+    { FIELD(struct in, id), .pattern = PATTERN_ID, .required = true },
     { FIELD(struct in, limit), .min = 1, .max = 100, .fallback = "20" },
+    { FIELD(struct in, full), .fallback = "no" },
+    { FIELD_TEXTS(struct in, tags), .max = 3, .fallback = "a, b" },
+    { 0 },
+};
+
+static const struct field out_fields[] = {
+    { FIELD(struct in, id), .absent = ABSENT_NULL },
+    { FIELD(struct in, limit) },
     { 0 },
 };
 
@@ -30,13 +45,18 @@ static const struct route rows[] = {
     { ROUTE(GET, "/api/v1/debates", answer), .public = true },
     { ROUTE(POST, "/api/v1/debates", answer), .permission = "debates.create" },
     { ROUTE(GET, "/api/v1/debates/search", answer), .public = true },
-    { ROUTE(GET, "/api/v1/debates/{id}", answer), .public = true,
-      INPUT(struct in, in_fields) },
+    { ROUTE(GET, "/api/v1/debates/{id}", answer), .public = true, INPUT(struct in, in_fields) },
     { ROUTE(GET, "/api/v1/debates/{id}/messages", answer), .public = true },
     { ROUTE(GET, "/api/v1/debates/search/messages/{n}", answer), .public = true },
     { ROUTE(GET, "/files/{path*}", answer), .public = true },
     { ROUTE(GET, "/healthz", answer), .alias = { "/health" }, .public = true },
     { ROUTE(GET, "/api/v2/debates", answer), .public = true },
+    { ROUTE(DELETE, "/api/v1/debates/{id}", answer), .signed_in = true, INPUT(struct in, in_fields),
+      .reply = out_fields },
+    { ROUTE(GET, "/api/v2/agents", answer), .public = true },
+    { ROUTE(GET, "/api/v1/agents", answer), .public = true },
+    { ROUTE(PUT, "/api/v1/debates/{id}", answer), .permission = "debates.create",
+      INPUT(struct in, in_fields), .reply = out_fields, ERRORS(ERR_DEBATE_NOT_FOUND) },
     { 0 },
 };
 
@@ -63,6 +83,11 @@ static void the_most_literal_row_answers(void **state)
         { METHOD_GET, "/api/v1/debates/search/messages/7", 5, "7" },
         { METHOD_GET, "/files/a/b/c", 6, "a/b/c" },
         { METHOD_GET, "/health", 7, "" },
+        { METHOD_DELETE, "/api/v1/debates/search", 9, "search" }, /* only GET is literal */
+        { METHOD_GET, "/api/agents", 11, "" }, /* v1 whatever the order of the rows */
+        { METHOD_GET, "/api/v2/agents", 10, "" },
+        { METHOD_GET, "/files", -1, "" },
+        { METHOD_GET, "/api/debates/x/messages", 4, "x" },
         { METHOD_GET, "/api/v3/debates", -1, "" },
         { METHOD_GET, "/api/v1/debates/x/y", -1, "" },
         { METHOD_GET, "/api/v1", -1, "" },
@@ -76,8 +101,8 @@ static void the_most_literal_row_answers(void **state)
         struct str params[PARAMS_MAX] = { STR("") };
         const struct route *route = NULL;
         unsigned allowed;
-        bool found = route_find(&route, &allowed, params, index, cases[i].method,
-                                str_from(cases[i].path));
+        bool found =
+            route_find(&route, &allowed, params, index, cases[i].method, str_from(cases[i].path));
 
         if (found != (cases[i].row >= 0) || (found && route != &rows[cases[i].row]))
             fail_msg("%s", cases[i].path);
@@ -99,8 +124,8 @@ static void a_wrong_method_tells_the_right_ones(void **state)
 
     (void)state;
     route_index_build(&index, tables);
-    assert_false(route_find(&route, &allowed, params, index, METHOD_DELETE,
-                            STR("/api/v1/debates")));
+    assert_false(
+        route_find(&route, &allowed, params, index, METHOD_DELETE, STR("/api/v1/debates")));
     (void)allow_header(text, sizeof(text), allowed);
     assert_string_equal(text, "GET, HEAD, OPTIONS, POST");
     route_index_free(index);
@@ -121,6 +146,10 @@ static void a_path_has_one_form_or_is_refused(void **state)
         { "/etc/passwd", "/api/../etc/passwd", NULL },
         { "/api/../x", "/api/%2e%2e/x", NULL },
         { "/api/./x", "/api/./x", NULL },
+        { "/x", "/api/%2E%2e/x", NULL }, /* resolved before we saw it */
+        { "/x", "/api/.%2e/x", NULL },
+        { "/api/...", "/api/...", "/api/..." },
+        { "", "", "/" },
         { "/api/a\nb", "/api/a%0ab", NULL },
         { "/api/\xff", "/api/%ff", NULL },
         { "/api/x", "/api/x?y=%2F", "/api/x" }, /* a query may hold one */
@@ -138,6 +167,59 @@ static void a_path_has_one_form_or_is_refused(void **state)
             assert_true(str_is(out, cases[i].out));
     }
     arena_free(arena);
+}
+
+/* In a child, which may abort. */
+static bool build_aborts(const struct route *table)
+{
+    const struct route *const one[] = { table, NULL };
+    pid_t child = fork();
+    int status;
+
+    if (child == 0) {
+        struct route_index *index;
+
+        (void)setrlimit(RLIMIT_CORE, &(struct rlimit){ 0 });
+        (void)signal(SIGABRT, SIG_DFL); /* cmocka's would report a failure */
+        (void)dup2(open("/dev/null", O_WRONLY), STDERR_FILENO);
+        route_index_build(&index, one);
+        _exit(0);
+    }
+    assert_true(child > 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+}
+
+static void a_faulty_table_stops_the_program(void **state)
+{
+    static const struct {
+        struct route rows[3];
+        bool aborts;
+    } cases[] = {
+        { { { ROUTE(GET, "/a", answer), .public = true },
+            { ROUTE(POST, "/a", answer), .public = true } },
+          false },
+        { { { ROUTE(GET, "/a", answer), .public = true },
+            { ROUTE(GET, "/a", answer), .public = true } },
+          true },
+        { { { ROUTE(GET, "/{a}", answer), .public = true },
+            { ROUTE(GET, "/{b}", answer), .public = true } },
+          true },
+        { { { ROUTE(GET, "/a", answer), .alias = { "/b" }, .public = true },
+            { ROUTE(GET, "/b", answer), .public = true } },
+          true },
+        { { { ROUTE(GET, "/a", answer) } }, true },
+        { { { ROUTE(GET, "/a", answer), .permission = "no.such_key" } }, true },
+        { { { ROUTE(GET, "/a", answer), .permission = "debates.create" } }, false },
+        { { { ROUTE(GET, "/{a*}/b", answer), .public = true } }, true },
+        { { { ROUTE(GET, "/{a}", answer), .alias = { "/x/{b}" }, .public = true } }, true },
+        { { { ROUTE(GET, "a", answer), .public = true } }, true },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++)
+        if (build_aborts(cases[i].rows) != cases[i].aborts)
+            fail_msg("case %zu", i);
 }
 
 static void the_document_is_json_and_holds_every_operation(void **state)
@@ -162,13 +244,123 @@ static void the_document_is_json_and_holds_every_operation(void **state)
     arena_free(arena);
 }
 
+/* Follows keys separated by spaces; a number is an index. */
+static struct json_object *at(struct json_object *value, const char *path)
+{
+    struct str rest = str_from(path), key;
+    char name[64];
+    int64_t place;
+
+    while (value && str_split(&key, &rest, ' ')) {
+        snprintf(name, sizeof(name), STR_FMT, STR_ARG(key));
+        if (json_object_is_type(value, json_type_array))
+            value = str_int(&place, key, 0, 99) ? json_object_array_get_idx(value, (size_t)place)
+                                                : NULL;
+        else if (!json_object_object_get_ex(value, name, &value))
+            value = NULL;
+    }
+    return value;
+}
+
+#define PUT_ID  "paths /api/v1/debates/{id} put "
+#define BODY    "requestBody content application/json schema "
+#define ANSWER  "responses 200 content application/json schema "
+#define DELETES "paths /api/v1/debates/{id} delete "
+static const struct {
+    const char *path, *text; /* NULL: not there */
+} told[] = {
+    { "openapi", "\"3.1.0\"" },
+    { "info title", "\"Aragora API\"" },
+    { PUT_ID "parameters 0 name", "\"id\"" },
+    { PUT_ID "parameters 0 in", "\"path\"" },
+    { PUT_ID "parameters 0 schema pattern", "\"^[a-zA-Z0-9_-]{1,64}$\"" },
+    { PUT_ID "parameters 1", NULL },
+    { PUT_ID BODY "properties id", NULL }, /* it is in the path */
+    { PUT_ID BODY "required", NULL },
+    { PUT_ID BODY "properties limit minimum", "1" },
+    { PUT_ID BODY "properties limit maximum", "100" },
+    { PUT_ID BODY "properties limit default", "20" },
+    { PUT_ID BODY "properties full default", "false" },
+    { PUT_ID BODY "properties tags default", "[\"a\",\"b\"]" },
+    { PUT_ID BODY "properties tags maxItems", "3" },
+    { PUT_ID "requestBody required", NULL }, /* no member is required */
+    { PUT_ID ANSWER "properties id type", "[\"string\",\"null\"]" },
+    { PUT_ID ANSWER "required", "[\"id\"]" },
+    { PUT_ID "responses 404 description", "\"Debate not found\"" },
+    { PUT_ID "responses 403 description", "\"Permission denied\"" },
+    { PUT_ID "security", "[{\"bearer\":[]}]" },
+    { PUT_ID "operationId", "\"answer_13\"" }, /* one handler, many rows */
+    { DELETES "requestBody", NULL },
+    { DELETES "parameters 1 in", "\"query\"" },
+    { DELETES "responses 403", NULL }, /* signing in is enough */
+    { "paths /api/v1/debates/search/messages/{n} get parameters 0 name", "\"n\"" },
+    { "paths /files/{path} get parameters 0 name", "\"path\"" },
+    { "paths /healthz get security", "[]" },
+    { "paths /health", NULL }, /* an alias */
+    { "components schemas Error required", "[\"error\",\"code\",\"message\"]" },
+};
+
+static void the_document_tells_what_a_row_says(void **state)
+{
+    CLEANUP(buf_free) struct buf out = { 0 };
+    CLEANUP(buf_free) struct buf text = { 0 };
+    struct arena *arena = arena_new();
+    struct json_object *document;
+
+    (void)state;
+    openapi_write_tables(&out, tables);
+    assert_int_equal(json_parse(&document, arena, buf_view(&out), &json_limits_wide, NULL), OK);
+    for (size_t i = 0; i < COUNT(told); i++) {
+        struct json_object *value = at(document, told[i].path);
+
+        buf_clear(&text);
+        if (value)
+            json_write(&text, value);
+        if (!value != !told[i].text || (value && !str_is(buf_view(&text), told[i].text)))
+            fail_msg("%s is " STR_FMT, told[i].path, STR_ARG(buf_view(&text)));
+    }
+    arena_free(arena);
+}
+
+/* The program's own rows: the index aborts on a fault, the parser on a duplicate key. */
+static void the_rows_of_the_program_are_sound(void **state)
+{
+    static const char *const documents[] = { "/api/v1/openapi.json", "/api/openapi.json",
+                                             "/api/openapi" };
+    CLEANUP(buf_free) struct buf out = { 0 };
+    struct arena *arena = arena_new();
+    struct str params[PARAMS_MAX];
+    const struct route *route;
+    unsigned allowed;
+    struct json_object *document;
+    struct route_index *index;
+
+    (void)state;
+    route_index_build(&index, route_tables);
+    for (size_t i = 0; i < COUNT(documents); i++)
+        assert_true(
+            route_find(&route, &allowed, params, index, METHOD_GET, str_from(documents[i])));
+    openapi_write(&out);
+    assert_int_equal(json_parse(&document, arena, buf_view(&out), &json_limits_wide, NULL), OK);
+    assert_non_null(at(document, "paths /api/v1/openapi.json get"));
+    for (const struct route *const *table = route_tables; *table; table++)
+        for (route = *table; route->path; route++)
+            if (route->input)
+                fields_default(arena_alloc(arena, route->input_size), route->input, arena);
+    route_index_free(index);
+    arena_free(arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_most_literal_row_answers),
         cmocka_unit_test(a_wrong_method_tells_the_right_ones),
         cmocka_unit_test(a_path_has_one_form_or_is_refused),
+        cmocka_unit_test(a_faulty_table_stops_the_program),
         cmocka_unit_test(the_document_is_json_and_holds_every_operation),
+        cmocka_unit_test(the_document_tells_what_a_row_says),
+        cmocka_unit_test(the_rows_of_the_program_are_sound),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
