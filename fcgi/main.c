@@ -4,37 +4,26 @@
 #include "common/base/settings.h"
 #include "fcgi/fastcgi.h"
 
-#include <stdio.h>
+#include <signal.h>
 #include <sysexits.h>
-
-static enum log_level level_setting(void)
-{
-    static const char *const words[] = { "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL" };
-    enum log_level level = LOG_DEBUG;
-
-    while (level < LOG_CRITICAL && !str_is(setting_str(SETTING_LOG_LEVEL), words[level]))
-        level++;
-    return level;
-}
-
-static enum log_format format_setting(void)
-{
-    struct str word = setting_str(SETTING_LOG_FORMAT);
-
-    return str_is(word, "json") || (!word.len && setting_production()) ? LOG_JSON : LOG_TEXT;
-}
 
 int main(void)
 {
     const char *problem = "";
     struct worker *worker;
+    sigset_t signals;
 
+    /* Before the handlers are there too: a stop that comes early waits for the first ppoll(). */
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &signals, NULL);
     log_open("aragora-fcgi", LOG_INFO, LOG_TEXT);
     if (settings_load(&problem) != OK) {
         log_event(LOG_CRITICAL, "wrong setting", "problem", problem);
         return EX_CONFIG;
     }
-    log_open("aragora-fcgi", level_setting(), format_setting());
+    setting_log_open("aragora-fcgi");
     if (worker_new(&worker) != OK) {
         log_event(LOG_CRITICAL, "route tables are wrong");
         return EX_SOFTWARE;

@@ -240,6 +240,18 @@ bool setting_production(void)
     return true;
 }
 
+void setting_log_open(const char *program)
+{
+    static const char *const words[] = { "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL" };
+    struct str format = setting_str(SETTING_LOG_FORMAT);
+    enum log_level level = LOG_DEBUG;
+
+    while (level < LOG_CRITICAL && !str_is(setting_str(SETTING_LOG_LEVEL), words[level]))
+        level++;
+    bool json = str_is(format, "json") || (!format.len && setting_production());
+    log_open(program, level, json ? LOG_JSON : LOG_TEXT);
+}
+
 struct str data_path(struct arena *arena, const char *below)
 {
     return arena_printf(arena, "%s/%s", setting_cstr(SETTING_DATA_DIR), below);

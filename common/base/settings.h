@@ -59,6 +59,8 @@ enum setting_origin setting_origin(enum setting setting);
 
 /* ARAGORA_ENV is set to something else than development, dev, local, test. */
 bool setting_production(void);
+/* The log as the settings say; after settings_load(). program: a literal. */
+void setting_log_open(const char *program);
 /* The data directory's subpath, in arena. */
 struct str data_path(struct arena *arena, const char *below);
 

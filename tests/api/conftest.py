@@ -61,7 +61,8 @@ class Server:
 @pytest.fixture(scope="session")
 def server():
     """Limits are raised by settings, so that the tests do not wait for each other."""
-    one = Server(ARAGORA_DISABLE_ALL_RATE_LIMITS="true", ARAGORA_API_TOKEN="server-token-of-the-tests")
+    one = Server(ARAGORA_DISABLE_ALL_RATE_LIMITS="true", ARAGORA_API_TOKEN="server-token-of-the-tests",
+                 ARAGORA_DEMO_DELAY_MS="0")
     yield one
     assert one.stop() == 0
 

@@ -162,17 +162,6 @@ def test_lists_are_cut_and_say_what_is_left(owner):
     assert owner.get("/api/debates", params={"limit": 1000}).json()["limit"] == 100
 
 
-def test_a_cancelled_debate_ends_with_its_event_and_is_found_by_its_state(owner):
-    debate = owner.post("/api/v1/debates", content=GOOD, headers=JSON).json()["debate_id"]
-    assert owner.get("/api/debates", params={"status": "created"}).json()["total"] >= 1
-    assert owner.post(f"/api/v1/debates/{debate}/cancel").json()["status"] == "cancelled"
-    assert owner.post(f"/api/v1/debates/{debate}/cancel").status_code == 400
-    found = owner.get("/api/debates", params={"status": "cancelled"}).json()["debates"]
-    assert debate in [d["id"] for d in found]
-    events = owner.get(f"/api/v1/debates/{debate}/events").json()["events"]
-    assert [e["type"] for e in events] == ["debate_start", "debate_end"]
-
-
 def test_the_document_lists_what_the_routes_answer(owner):
     document = owner.get("/api/openapi.json").json()
     assert document["openapi"].startswith("3.1")

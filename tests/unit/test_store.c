@@ -399,7 +399,7 @@ static void *write_events(void *loop)
             result = tx_begin(&tx, db);
             if (result == OK)
                 result = event_append(NULL, db,
-                                      &(struct event_draft){ .type = EVENT_phase_progress,
+                                      &(struct event_draft){ .type = EVENT_round_start,
                                                              .loop_id = *(struct str *)loop });
             if (result == OK)
                 result = tx_commit(&tx);

@@ -1,0 +1,70 @@
+#include "common/store/transcript.h"
+
+static const struct field agent_row[] = {
+    { FIELD(struct transcript_agent, agent) },
+    { FIELD(struct transcript_agent, provider) },
+    { FIELD(struct transcript_agent, role) },
+    { 0 },
+};
+
+enum result transcript_agents(struct list *out, struct db *db, struct str debate_id)
+{
+    return db_all(out, db, agent_row, sizeof(struct transcript_agent),
+                  "SELECT agent, provider, role FROM debate_agents"
+                  " WHERE org_id = $1 AND debate_id = $2 ORDER BY position, agent",
+                  BIND(debate_id));
+}
+
+enum result transcript_message_add(struct db *db, const struct transcript_message *in)
+{
+    return db_run(NULL, db,
+                  "INSERT INTO debate_messages (org_id, debate_id, round, role, agent, target,"
+                  " content, is_partial, created_at)"
+                  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, (SELECT now_us()))"
+                  " ON CONFLICT (org_id, debate_id, round, role, agent, target) DO NOTHING",
+                  BIND(in->debate_id, in->round, in->role, in->agent,
+                       in->target.at ? in->target : STR(""), in->content, in->partial));
+}
+
+enum result transcript_critique_add(struct db *db, const struct transcript_critique *in)
+{
+    return db_run(NULL, db,
+                  "INSERT INTO debate_critiques (org_id, debate_id, round, agent, target_agent,"
+                  " issues, suggestions, severity, reasoning, created_at)"
+                  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, (SELECT now_us()))"
+                  " ON CONFLICT (org_id, debate_id, round, agent, target_agent) DO NOTHING",
+                  BIND(in->debate_id, in->round, in->agent, in->target, in->issues, in->suggestions,
+                       in->severity, in->reasoning));
+}
+
+enum result transcript_vote_add(struct db *db, const struct transcript_vote *in)
+{
+    return db_run(
+        NULL, db,
+        "INSERT INTO debate_votes (org_id, debate_id, round, agent, choice, confidence,"
+        " reasoning, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, (SELECT now_us()))"
+        " ON CONFLICT (org_id, debate_id, round, agent) DO NOTHING",
+        BIND(in->debate_id, in->round, in->agent, in->choice, in->confidence, in->reasoning));
+}
+
+enum result transcript_started(struct db *db, struct str debate_id)
+{
+    return db_run(NULL, db,
+                  "UPDATE debates SET started_at = COALESCE(started_at, (SELECT now_us())),"
+                  " updated_at = (SELECT now_us()) WHERE org_id = $1 AND debate_id = $2",
+                  BIND(debate_id));
+}
+
+enum result transcript_finished(struct db *db, struct str debate_id,
+                                const struct transcript_outcome *outcome)
+{
+    return db_run(NULL, db,
+                  "UPDATE debates SET consensus_reached = $3, confidence = $4,"
+                  " consensus_strength = $5, winner = $6, final_answer = $7, rounds_used = $8,"
+                  " result = $9, error = $10, completed_at = (SELECT now_us()),"
+                  " updated_at = (SELECT now_us())"
+                  " WHERE org_id = $1 AND debate_id = $2 AND completed_at IS NULL",
+                  BIND(debate_id, outcome->reached, outcome->confidence, outcome->strength,
+                       outcome->winner, outcome->final_answer, outcome->rounds_used,
+                       outcome->result, outcome->error));
+}

@@ -1,0 +1,52 @@
+/* transcript.h - what is said in a debate, and how it ends.
+ *
+ * Rows have natural keys: the step that writes one may run twice, the second write changes
+ * nothing. All writes belong into the runner's transaction, behind job_fence(). */
+#ifndef ARAGORA_TRANSCRIPT_H
+#define ARAGORA_TRANSCRIPT_H
+
+#include "common/db/db.h"
+
+struct transcript_agent { /* strings live in the session's arena */
+    struct str agent, provider, role;
+};
+
+struct transcript_message {
+    struct str debate_id, role, agent, target, content; /* target: of a critique */
+    int64_t round;
+    bool partial;
+};
+
+struct transcript_critique {
+    struct str debate_id, agent, target, reasoning;
+    struct json_text issues, suggestions;
+    int64_t round;
+    double severity; /* 0..10 */
+};
+
+struct transcript_vote {
+    struct str debate_id, agent, choice, reasoning; /* choice STR_NONE: an abstention */
+    int64_t round;
+    double confidence; /* 0..1 */
+};
+
+struct transcript_outcome {
+    struct str strength, winner, final_answer, error;
+    struct json_text result;
+    bool reached;
+    double confidence; /* NaN: nothing was decided */
+    int64_t rounds_used;
+};
+
+/* In the order of the create request; of struct transcript_agent. */
+MUST_USE enum result transcript_agents(struct list *out, struct db *db, struct str debate_id);
+MUST_USE enum result transcript_message_add(struct db *db, const struct transcript_message *in);
+MUST_USE enum result transcript_critique_add(struct db *db, const struct transcript_critique *in);
+MUST_USE enum result transcript_vote_add(struct db *db, const struct transcript_vote *in);
+
+/* The first start counts: a resumed debate keeps its time. */
+MUST_USE enum result transcript_started(struct db *db, struct str debate_id);
+MUST_USE enum result transcript_finished(struct db *db, struct str debate_id,
+                                         const struct transcript_outcome *outcome);
+
+#endif

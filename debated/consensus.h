@@ -1,0 +1,26 @@
+/* consensus.h - from votes to a verdict (debates.md 8.1, 8.2, 8.4). */
+#ifndef ARAGORA_CONSENSUS_H
+#define ARAGORA_CONSENSUS_H
+
+#include "common/base/base.h"
+
+#define MAJORITY 0.6
+
+struct ballot {
+    size_t choice; /* place of the agent; ABSTAINED: none */
+    double confidence;
+};
+#define ABSTAINED SIZE_MAX
+
+struct verdict {
+    bool reached;
+    size_t winner; /* the plurality, also when it is not reached; ABSTAINED: no quorum */
+    double confidence;
+    const char *strength, *status;
+};
+
+/* names: the agents, ballots: one of each. */
+void consensus_decide(struct verdict *out, struct str mode, const struct ballot *ballots,
+                      const struct str *names, size_t count);
+
+#endif

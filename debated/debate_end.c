@@ -1,0 +1,165 @@
+/* debate_end.c - the last transaction of a debate.
+ *
+ * Verdict, rows, final state, debate_end and the end of the job commit together: there is
+ * exactly one end. */
+#include "debated/debate_end.h"
+#include "common/base/clock.h"
+
+#include <math.h>
+
+struct end { /* the data of the last events, and the result object */
+    struct str debate_id, task, status, method, answer, final_answer, synthesis, winner, error;
+    struct str reason; /* of a cancel, as debate_cancel() tells it */
+    struct str consensus_strength;
+    struct list participants, dissenting_views;
+    bool reached, consensus_reached;
+    double confidence, duration, duration_seconds;
+    int64_t rounds, rounds_used;
+};
+
+#define END(member)                                                                                \
+    {                                                                                              \
+        FIELD(struct end, member)                                                                  \
+    }
+
+static const struct field consensus_fields[] = {
+    END(reached), END(confidence), END(answer), END(synthesis),
+    END(status),  END(method),     END(winner), { 0 },
+};
+static const struct field end_fields[] = {
+    END(debate_id), END(duration), END(duration_seconds),
+    END(rounds),    END(status),   END(consensus_reached),
+    END(reason),    END(error),    { 0 },
+};
+static const struct field error_fields[] = { END(error), { 0 } };
+static const struct field result_fields[] = {
+    END(debate_id),
+    END(task),
+    END(status),
+    END(final_answer),
+    END(confidence),
+    END(consensus_reached),
+    END(winner),
+    END(consensus_strength),
+    END(synthesis),
+    END(rounds_used),
+    { FIELD_TEXTS(struct end, participants), .absent = ABSENT_EMPTY },
+    { FIELD_TEXTS(struct end, dissenting_views), .absent = ABSENT_EMPTY },
+    END(duration_seconds),
+    END(error),
+    { 0 },
+};
+
+static struct list dissent(const struct run *run)
+{
+    struct str *views = arena_array(run->scratch, run->count, sizeof(*views));
+    size_t count = 0;
+
+    for (size_t i = 0; i < run->count; i++)
+        if (i != run->verdict.winner && run->proposals[i].text.at)
+            views[count++] = arena_printf(run->scratch, "[" STR_FMT "]: " STR_FMT,
+                                          STR_ARG(run->names[i]), STR_ARG(run->proposals[i].text));
+    return (struct list){ views, count };
+}
+
+/* The winner's proposal; without one, the first; with no vote asked for, all of them. */
+static struct str answer_of(const struct run *run)
+{
+    CLEANUP(buf_free) struct buf all = { 0 };
+    bool every = str_is(run->debate.consensus_mode, "none");
+
+    if (run->verdict.winner < run->count)
+        return run->proposals[run->verdict.winner].text;
+    for (size_t i = 0; i < run->count; i++) {
+        if (!run->proposals[i].text.at)
+            continue;
+        if (!every)
+            return run->proposals[i].text;
+        buf_printf(&all, "%s" STR_FMT ": " STR_FMT, all.len ? "\n\n" : "", STR_ARG(run->names[i]),
+                   STR_ARG(run->proposals[i].text));
+    }
+    return all.len ? arena_str(run->scratch, buf_view(&all)) : STR_NONE;
+}
+
+static struct end end_of(const struct run *run, const struct ending *ending)
+{
+    const struct verdict *verdict = &run->verdict;
+    int64_t started_us = run->debate.started_at.us;
+    double seconds = started_us ? (double)(utc_now().us - started_us) / (double)US_PER_S : 0;
+    bool completed = strcmp(ending->status, "completed") == 0;
+    struct str answer = answer_of(run);
+
+    return (struct end){
+        .debate_id = run->debate.debate_id,
+        .task = run->debate.task,
+        .status = str_from(completed ? verdict->status : ending->status),
+        .method = run->debate.consensus_mode,
+        .answer = answer,
+        .final_answer = answer,
+        .synthesis = run->synthesis,
+        .winner = verdict->winner < run->count ? run->names[verdict->winner] : STR_NONE,
+        .error = ending->error,
+        .reason = strcmp(ending->status, "cancelled") == 0 ? ending->error : STR_NONE,
+        .consensus_strength = str_from(verdict->strength),
+        .participants = { run->names, run->count },
+        .dissenting_views = dissent(run),
+        .reached = verdict->reached,
+        .consensus_reached = verdict->reached,
+        .confidence = verdict->confidence,
+        .duration = seconds,
+        .duration_seconds = seconds,
+        .rounds = run->rounds_done,
+        .rounds_used = run->rounds_done,
+    };
+}
+
+static enum result tell(struct run *run, enum event_type type, const struct field *fields,
+                        const struct end *end)
+{
+    return event_append(NULL, run->db,
+                        &(struct event_draft){ .type = type,
+                                               .loop_id = run->debate.debate_id,
+                                               .round = run->rounds_done,
+                                               .fields = fields,
+                                               .data = end });
+}
+
+static enum result store_outcome(struct run *run, const struct end *end)
+{
+    CLEANUP(buf_free) struct buf result = { 0 };
+
+    fields_write(&result, end, result_fields);
+    return transcript_finished(run->db, run->debate.debate_id,
+                               &(struct transcript_outcome){ .strength = end->consensus_strength,
+                                                             .winner = end->winner,
+                                                             .final_answer = end->final_answer,
+                                                             .error = end->error,
+                                                             .result = { buf_view(&result) },
+                                                             .reached = end->reached,
+                                                             .confidence = end->confidence,
+                                                             .rounds_used = end->rounds_used });
+}
+
+static const char *job_status(const char *loop_status)
+{
+    if (strcmp(loop_status, "completed") == 0 || strcmp(loop_status, "cancelled") == 0)
+        return loop_status;
+    return strcmp(loop_status, "timeout") == 0 ? "completed" : "failed";
+}
+
+enum result debate_end_write(struct run *run, void *arg)
+{
+    const struct ending *ending = arg;
+    struct end end = end_of(run, ending);
+
+    if (strcmp(ending->status, "completed") == 0 || strcmp(ending->status, "timeout") == 0)
+        TRY(tell(run, EVENT_consensus, consensus_fields, &end));
+    if (strcmp(ending->status, "error") == 0)
+        TRY(tell(run, EVENT_error, error_fields, &end));
+    TRY(store_outcome(run, &end));
+    TRY(loop_move(run->db, run->debate.debate_id, run->debate.status, str_from(ending->status),
+                  true));
+    end.status = str_from(ending->status); /* of the loop, no longer of the verdict */
+    TRY(tell(run, EVENT_debate_end, end_fields, &end));
+    return job_end(run->db, run->job, str_from(job_status(ending->status)), ending->error);
+}

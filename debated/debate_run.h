@@ -1,0 +1,60 @@
+/* debate_run.h - what the engine's files share: a debate in progress and its calls. */
+#ifndef ARAGORA_DEBATE_RUN_H
+#define ARAGORA_DEBATE_RUN_H
+
+#include "common/store/debate.h"
+#include "common/store/transcript.h"
+#include "debated/consensus.h"
+#include "debated/engine.h"
+
+#define NO_TARGET SIZE_MAX
+
+struct run {
+    struct db *db;
+    const struct job *job;
+    struct engine_options options;
+    struct arena *arena;   /* lives as long as the run */
+    struct arena *scratch; /* until the next write: what a transaction reads */
+    struct debate debate;
+    const struct transcript_agent *agents;
+    struct str *names;
+    size_t count;
+    struct said *proposals; /* by agent; text STR_NONE: it has none */
+    struct verdict verdict;
+    struct str synthesis;
+    struct str reason; /* of a cancel */
+    int64_t rounds_done, deadline_us, writes;
+};
+
+struct call {
+    struct prompt prompt;
+    size_t agent, target; /* places; NO_TARGET */
+    struct str step, task_id;
+    struct str text; /* once it is done; STR_NONE: it failed */
+    bool done;
+    struct agent_call *running;
+    struct buf heard;
+    int64_t due_us, flushed_us, attempts;
+    size_t flushed_len;
+    int64_t chunks; /* pieces of text that arrived */
+};
+
+/* One transaction, fence first; again when the database asks for it. ERR_CANCELLED and
+ * ERR_LEASE_LOST: nothing was written. */
+typedef enum result run_writer(struct run *run, void *arg);
+MUST_USE enum result run_write(struct run *run, run_writer *write, void *arg);
+/* The same for a debate that is being cancelled. */
+MUST_USE enum result run_write_cancelled(struct run *run, run_writer *write, void *arg);
+
+/* Runs all calls side by side until each is done. ERR_TIMEOUT, ERR_CANCELLED: partial texts are
+ * stored; ERR_UNAVAILABLE: asked to stop. */
+MUST_USE enum result phase_run(struct run *run, struct call *calls, size_t count);
+
+/* What a call leaves behind, inside a transaction. */
+MUST_USE enum result record_start(struct run *run, struct call *call);
+MUST_USE enum result record_done(struct run *run, struct call *call);
+MUST_USE enum result record_failed(struct run *run, struct call *call);
+MUST_USE enum result record_partial(struct run *run, struct call *call);
+const char *phase_name(enum call_kind kind);
+
+#endif

@@ -1,0 +1,315 @@
+/* engine.c - a debate, top to bottom.
+ *
+ * Proposals; rounds of critiques and revisions; votes; the verdict; its summary. Each step
+ * commits as it arrives and is not done again: a debate whose runner died goes through the same
+ * functions, which find the steps that are done and take their texts.
+ *
+ * Elsewhere: how calls run side by side (phase.c), what they leave behind (record.c), the last
+ * transaction (debate_end.c), leases (runner.c). */
+#include "debated/engine.h"
+
+#include "common/base/clock.h"
+#include "debated/debate_end.h"
+#include "debated/parse.h"
+
+#include <math.h>
+
+static void add_part(struct buf *out, struct str part)
+{
+    for (size_t i = 0; i < part.len; i++) {
+        unsigned char c = (unsigned char)part.at[i];
+        if (c <= ' ' || c >= 127 || c == '/' || c == '%')
+            buf_printf(out, "%%%02X", c);
+        else
+            buf_char(out, (char)c);
+    }
+}
+
+/* round/phase/agent/target */
+static struct str step_name(struct arena *arena, int64_t round, const char *phase, struct str agent,
+                            struct str target)
+{
+    CLEANUP(buf_free) struct buf name = { 0 };
+
+    buf_printf(&name, "%lld/%s", (long long)round, phase);
+    if (agent.at) {
+        buf_char(&name, '/');
+        add_part(&name, agent);
+    }
+    if (target.at) {
+        buf_char(&name, '/');
+        add_part(&name, target);
+    }
+    return arena_str(arena, buf_view(&name));
+}
+
+static struct call *new_calls(struct run *run, size_t count)
+{
+    return arena_array(run->arena, count, sizeof(struct call));
+}
+
+static void call_set(struct run *run, struct call *call, enum call_kind kind, int64_t round,
+                     size_t agent, size_t target)
+{
+    bool targeted = target != NO_TARGET;
+    struct said *all = arena_array(run->arena, run->count, sizeof(*all));
+    size_t count = 0;
+
+    for (size_t i = 0; i < run->count; i++)
+        if (run->proposals[i].text.at)
+            all[count++] = run->proposals[i];
+    *call = (struct call){ .agent = agent, .target = target };
+    call->prompt = (struct prompt){ .kind = kind,
+                                    .round = round,
+                                    .seat = agent,
+                                    .agent = run->names[agent],
+                                    .task = run->debate.task,
+                                    .own = run->proposals[agent].text,
+                                    .proposals = { all, count } };
+    if (targeted)
+        call->prompt.target = run->proposals[target];
+    call->step = step_name(run->arena, round, phase_name(kind), run->names[agent],
+                           targeted && kind == CALL_CRITIQUE ? run->names[target] : STR_NONE);
+    call->task_id = arena_printf(run->arena, STR_FMT ":" STR_FMT, STR_ARG(run->names[agent]),
+                                 STR_ARG(call->step));
+}
+
+static enum result write_begin(struct run *run, void *arg)
+{
+    (void)arg;
+    TRY(loop_move(run->db, run->debate.debate_id, STR("queued"), STR("running"), false));
+    return transcript_started(run->db, run->debate.debate_id);
+}
+
+static enum result begin(struct run *run)
+{
+    int64_t spent_us = 0;
+
+    if (str_is(run->debate.status, "queued")) {
+        TRY(run_write(run, write_begin, NULL));
+        run->debate.status = STR("running");
+        run->debate.started_at = utc_now();
+    } else {
+        spent_us = utc_now().us - run->debate.started_at.us;
+    }
+    run->deadline_us = monotonic_us() + run->options.limit_us - spent_us;
+    return OK;
+}
+
+static enum result propose(struct run *run)
+{
+    struct call *calls = new_calls(run, run->count);
+    size_t answered = 0;
+
+    for (size_t i = 0; i < run->count; i++)
+        call_set(run, &calls[i], CALL_PROPOSAL, 0, i, NO_TARGET);
+    enum result result = phase_run(run, calls, run->count);
+    for (size_t i = 0; i < run->count; i++) {
+        run->proposals[i].text = calls[i].text;
+        answered += calls[i].text.at != NULL;
+    }
+    TRY(result);
+    return answered ? OK : ERR_PROVIDER_NOT_CONFIGURED;
+}
+
+struct round {
+    int64_t round;
+    struct str step;
+};
+
+static const struct field round_fields[] = {
+    { FIELD(struct round, round) },
+    { FIELD_AS("round_number", struct round, round) },
+    { 0 },
+};
+
+static enum result write_round(struct run *run, void *arg)
+{
+    const struct round *round = arg;
+
+    TRY(event_append(NULL, run->db,
+                     &(struct event_draft){ .type = EVENT_round_start,
+                                            .loop_id = run->debate.debate_id,
+                                            .round = round->round,
+                                            .fields = round_fields,
+                                            .data = round }));
+    return step_done(run->db, run->job, round->step, STR("done"), STR_NONE,
+                     (struct json_text){ STR_NONE });
+}
+
+static enum result announce_round(struct run *run, int64_t number)
+{
+    struct round round = { number, step_name(run->arena, number, "start", STR_NONE, STR_NONE) };
+    struct step step;
+
+    arena_reset(run->scratch);
+    enum result result = step_find(&step, run->db, run->job, round.step);
+    return result == ERR_NOT_FOUND ? run_write(run, write_round, &round) : result;
+}
+
+/* Every agent on every other's proposal. */
+static enum result criticise(struct call **calls, size_t *count, struct run *run, int64_t round)
+{
+    struct call *made = new_calls(run, run->count * run->count);
+    size_t n = 0;
+
+    for (size_t agent = 0; agent < run->count; agent++)
+        for (size_t target = 0; target < run->count; target++)
+            if (agent != target && run->proposals[target].text.at)
+                call_set(run, &made[n++], CALL_CRITIQUE, round, agent, target);
+    TRY(phase_run(run, made, n));
+    *calls = made;
+    *count = n;
+    return OK;
+}
+
+static struct list critiques_of(struct run *run, size_t target, const struct call *critiques,
+                                size_t count)
+{
+    struct said *said = arena_array(run->arena, run->count, sizeof(*said));
+    size_t n = 0;
+
+    for (size_t i = 0; i < count; i++)
+        if (critiques[i].target == target && critiques[i].text.at)
+            said[n++] = (struct said){ run->names[critiques[i].agent], critiques[i].text };
+    return (struct list){ said, n };
+}
+
+static enum result revise(struct run *run, int64_t round, const struct call *critiques,
+                          size_t critique_count)
+{
+    struct call *calls = new_calls(run, run->count);
+    size_t n = 0;
+
+    for (size_t i = 0; i < run->count; i++) {
+        if (!run->proposals[i].text.at)
+            continue;
+        call_set(run, &calls[n], CALL_REVISION, round, i, NO_TARGET);
+        calls[n++].prompt.critiques = critiques_of(run, i, critiques, critique_count);
+    }
+    enum result result = phase_run(run, calls, n);
+    for (size_t i = 0; i < n; i++)
+        if (calls[i].text.at) /* who failed to revise keeps the earlier proposal */
+            run->proposals[calls[i].agent].text = calls[i].text;
+    return result;
+}
+
+static enum result run_round(struct run *run, int64_t round)
+{
+    struct call *critiques;
+    size_t count;
+
+    TRY(announce_round(run, round));
+    TRY(criticise(&critiques, &count, run, round));
+    TRY(revise(run, round, critiques, count));
+    run->rounds_done = round;
+    return OK;
+}
+
+static enum result vote_and_decide(struct run *run)
+{
+    struct ballot *ballots = arena_array(run->arena, run->count, sizeof(*ballots));
+    struct call *calls = new_calls(run, run->count);
+    struct vote vote;
+
+    if (str_is(run->debate.consensus_mode, "none")) {
+        run->verdict.confidence = 0.5;
+        run->verdict.status = "completed";
+        return OK;
+    }
+    for (size_t i = 0; i < run->count; i++)
+        call_set(run, &calls[i], CALL_VOTE, run->rounds_done, i, NO_TARGET);
+    TRY(phase_run(run, calls, run->count));
+    for (size_t i = 0; i < run->count; i++) {
+        size_t choice;
+        bool valid;
+
+        parse_vote(&vote, calls[i].text);
+        valid = calls[i].text.at &&
+                parse_choice(&choice, &vote, calls[i].text, run->names, run->count) &&
+                run->proposals[choice].text.at;
+        ballots[i] = (struct ballot){ valid ? choice : ABSTAINED, vote.confidence };
+    }
+    consensus_decide(&run->verdict, run->debate.consensus_mode, ballots, run->names, run->count);
+    return OK;
+}
+
+/* By the agent of that role, else by the first. */
+static enum result synthesise(struct run *run)
+{
+    struct call *call = new_calls(run, 1);
+    size_t speaker = 0;
+
+    if (run->verdict.winner >= run->count)
+        return OK;
+    for (size_t i = run->count; i-- > 0;)
+        if (str_is(run->agents[i].role, "synthesizer"))
+            speaker = i;
+    call_set(run, call, CALL_SYNTHESIS, run->rounds_done, speaker, run->verdict.winner);
+    TRY(phase_run(run, call, 1));
+    run->synthesis = call->text;
+    return OK;
+}
+
+static enum result debate_course(struct run *run)
+{
+    TRY(begin(run));
+    TRY(propose(run));
+    for (int64_t round = 1; round <= run->debate.rounds_requested; round++)
+        TRY(run_round(run, round));
+    TRY(vote_and_decide(run));
+    TRY(synthesise(run));
+    return run_write(run, debate_end_write, &(struct ending){ .status = "completed" });
+}
+
+static enum result run_open(struct run *run)
+{
+    struct list agents;
+
+    db_use(run->db, run->arena, run->job->org_id);
+    TRY(debate_find(&run->debate, run->db, run->job->subject_id));
+    TRY(transcript_agents(&agents, run->db, run->debate.debate_id));
+    db_use(run->db, run->scratch, run->job->org_id);
+    run->agents = agents.at;
+    run->count = agents.count;
+    run->names = arena_array(run->arena, run->count, sizeof(*run->names));
+    run->proposals = arena_array(run->arena, run->count, sizeof(*run->proposals));
+    for (size_t i = 0; i < run->count; i++)
+        run->proposals[i].agent = run->names[i] = run->agents[i].agent;
+    run->verdict = (struct verdict){ .winner = ABSTAINED, .status = "failed", .strength = "none" };
+    return OK;
+}
+
+enum result engine_run(struct db *db, const struct job *job, const struct engine_options *options)
+{
+    CLEANUP(arena_cleanup) struct arena *arena = arena_new();
+    CLEANUP(arena_cleanup) struct arena *scratch = arena_new();
+    struct run run = {
+        .db = db, .job = job, .options = *options, .arena = arena, .scratch = scratch
+    };
+    enum result result = run_open(&run);
+
+    if (result == OK)
+        result = debate_course(&run);
+    if (result == ERR_TIMEOUT)
+        result = run_write(&run, debate_end_write,
+                           &(struct ending){ "timeout", STR("The time limit was reached") });
+    if (result == ERR_CANCELLED)
+        result = run_write_cancelled(&run, debate_end_write,
+                                     &(struct ending){ "cancelled", run.reason });
+    db_use(db, NULL, STR_NONE); /* both arenas end here */
+    return result;
+}
+
+enum result engine_fail(struct db *db, const struct job *job, struct str reason)
+{
+    CLEANUP(arena_cleanup) struct arena *arena = arena_new();
+    CLEANUP(arena_cleanup) struct arena *scratch = arena_new();
+    struct run run = { .db = db, .job = job, .arena = arena, .scratch = scratch };
+    enum result result = run_open(&run);
+
+    if (result == OK)
+        result = run_write_cancelled(&run, debate_end_write, &(struct ending){ "error", reason });
+    db_use(db, NULL, STR_NONE);
+    return result;
+}

@@ -1,0 +1,64 @@
+/* aragora-debated - runs the debates that wait as jobs in the database. */
+#include "common/base/error.h"
+#include "common/base/file.h"
+#include "common/base/log.h"
+#include "common/base/segment.h"
+#include "common/base/settings.h"
+#include "common/db/migrate.h"
+#include "debated/runner.h"
+
+#include <signal.h>
+#include <sysexits.h>
+
+static enum result migrate(const struct db_config *config, struct arena *arena)
+{
+    CLEANUP(db_cleanup) struct db *db = NULL;
+
+    TRY(db_open(&db, config));
+    db_use(db, arena, STR_NONE);
+    return db_migrate(NULL, db);
+}
+
+static enum result serve(struct arena *arena)
+{
+    struct segment *segment;
+
+    TRY(directory_make(arena, setting_str(SETTING_DATA_DIR), 0700));
+    TRY(segment_open(&segment, setting_cstr(SETTING_DATA_DIR)));
+    const struct runner_config config = {
+        .database = db_config_read(arena, segment),
+        .agents = { .demo_pause_us = setting_int(SETTING_DEMO_DELAY) * US_PER_MS },
+        .debates_max = setting_int(SETTING_MAX_DEBATES),
+        .debate_limit_us = setting_int(SETTING_DEBATE_TIMEOUT) * US_PER_S,
+        .directory = data_path(arena, "run"),
+    };
+    enum result result = migrate(&config.database, arena);
+    if (result == OK)
+        result = runner_serve(&config);
+    segment_close(segment);
+    return result;
+}
+
+int main(void)
+{
+    CLEANUP(arena_cleanup) struct arena *arena = arena_new();
+    const char *problem = "";
+    sigset_t signals;
+
+    /* Before any thread: all inherit it, and the runner reads them from a descriptor. */
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigprocmask(SIG_BLOCK, &signals, NULL);
+    log_open("aragora-debated", LOG_INFO, LOG_TEXT);
+    if (settings_load(&problem) != OK) {
+        log_event(LOG_CRITICAL, "wrong setting", "problem", problem);
+        return EX_CONFIG;
+    }
+    setting_log_open("aragora-debated");
+    enum result result = serve(arena);
+    if (result == OK)
+        return 0;
+    log_event(LOG_CRITICAL, "cannot run", "error", error_row(result)->name);
+    return EX_UNAVAILABLE;
+}

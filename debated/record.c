@@ -1,0 +1,246 @@
+/* record.c - what a call leaves behind: rows, events, and the step that says so.
+ *
+ * All of it commits together, so that a step is either told and done or not begun. */
+#include "common/base/clock.h"
+#include "debated/debate_run.h"
+#include "debated/parse.h"
+
+#include <math.h>
+
+struct told { /* the data of every event of a call; absent members are left out */
+    struct str debate_id, agent, role, content;
+    struct str full_response, full_content;            /* token_end */
+    struct str critic, target, target_agent, critique; /* critique */
+    struct str vote, choice, reasoning;                /* vote */
+    struct str phase, error_type, message;             /* agent_error */
+    struct list issues, suggestions;
+    double severity, confidence;
+    struct utc timestamp;
+};
+
+#define TOLD(member)                                                                               \
+    {                                                                                              \
+        FIELD(struct told, member)                                                                 \
+    }
+
+static const struct field token_fields[] = {
+    TOLD(debate_id),
+    TOLD(agent),
+    TOLD(full_response),
+    TOLD(full_content),
+    { FIELD(struct told, timestamp), .form = FORM_EPOCH },
+    { 0 },
+};
+static const struct field message_fields[] = { TOLD(content), TOLD(role), { 0 } };
+static const struct field critique_fields[] = {
+    TOLD(target),
+    TOLD(target_agent),
+    TOLD(critic),
+    { FIELD_TEXTS(struct told, issues), .absent = ABSENT_EMPTY },
+    { FIELD_TEXTS(struct told, suggestions), .absent = ABSENT_EMPTY },
+    TOLD(severity),
+    TOLD(content),
+    TOLD(critique),
+    { 0 },
+};
+static const struct field vote_fields[] = {
+    { FIELD(struct told, vote), .absent = ABSENT_NULL },
+    { FIELD(struct told, choice), .absent = ABSENT_NULL },
+    TOLD(confidence),
+    TOLD(reasoning),
+    { 0 },
+};
+static const struct field synthesis_fields[] = {
+    TOLD(content),
+    TOLD(confidence),
+    TOLD(agent),
+    { 0 },
+};
+static const struct field error_fields[] = {
+    TOLD(error_type),
+    TOLD(message),
+    TOLD(phase),
+    { 0 },
+};
+
+const char *phase_name(enum call_kind kind)
+{
+    static const char *const names[] = { "proposal", "critique", "revision", "vote", "synthesis" };
+
+    return names[kind];
+}
+
+static const char *role_of(enum call_kind kind)
+{
+    static const char *const roles[] = { "proposer", "critic", "proposer", "voter", "synthesizer" };
+
+    return roles[kind];
+}
+
+static struct told told_of(const struct run *run, const struct call *call)
+{
+    return (struct told){ .debate_id = run->debate.debate_id,
+                          .agent = run->names[call->agent],
+                          .role = str_from(role_of(call->prompt.kind)),
+                          .content = call->text,
+                          .severity = NAN,
+                          .confidence = NAN,
+                          .timestamp = utc_now() };
+}
+
+static enum result tell(struct run *run, const struct call *call, enum event_type type,
+                        const struct field *fields, const struct told *told)
+{
+    return event_append(NULL, run->db,
+                        &(struct event_draft){ .type = type,
+                                               .loop_id = run->debate.debate_id,
+                                               .agent = run->names[call->agent],
+                                               .task_id = call->task_id,
+                                               .round = call->prompt.round,
+                                               .fields = fields,
+                                               .data = told });
+}
+
+enum result record_start(struct run *run, struct call *call)
+{
+    const struct told told = told_of(run, call);
+
+    /* The runner before was lost in this call: what clients heard of it does not count. */
+    if (call->attempts > 0)
+        TRY(tell(run, call, EVENT_token_discard, token_fields, &told));
+    TRY(step_start(run->db, run->job, call->step, run->names[call->agent], call->task_id));
+    return tell(run, call, EVENT_token_start, token_fields, &told);
+}
+
+static enum result add_message(struct run *run, const struct call *call, struct str text,
+                               bool partial)
+{
+    struct transcript_message message = { .debate_id = run->debate.debate_id,
+                                          .role = str_from(role_of(call->prompt.kind)),
+                                          .agent = run->names[call->agent],
+                                          .content = text,
+                                          .round = call->prompt.round,
+                                          .partial = partial };
+
+    if (call->target != NO_TARGET && call->prompt.kind == CALL_CRITIQUE)
+        message.target = run->names[call->target];
+    return transcript_message_add(run->db, &message);
+}
+
+static struct json_text points_json(struct arena *arena, const struct points *points)
+{
+    CLEANUP(buf_free) struct buf json = { 0 };
+
+    buf_char(&json, '[');
+    for (size_t i = 0; i < points->count; i++) {
+        buf_json_comma(&json);
+        buf_json_str(&json, points->at[i]);
+    }
+    buf_char(&json, ']');
+    return (struct json_text){ arena_str(arena, buf_view(&json)) };
+}
+
+static enum result record_critique(struct run *run, const struct call *call)
+{
+    struct told told = told_of(run, call);
+    struct critique critique;
+
+    parse_critique(&critique, call->text);
+    told.critic = told.agent;
+    told.target = told.target_agent = run->names[call->target];
+    told.issues = (struct list){ critique.issues.at, critique.issues.count };
+    told.suggestions = (struct list){ critique.suggestions.at, critique.suggestions.count };
+    told.severity = critique.severity;
+    told.critique = call->text;
+    TRY(add_message(run, call, call->text, false));
+    TRY(transcript_critique_add(run->db,
+                                &(struct transcript_critique){
+                                    .debate_id = run->debate.debate_id,
+                                    .agent = told.agent,
+                                    .target = told.target,
+                                    .reasoning = critique.reasoning,
+                                    .issues = points_json(run->scratch, &critique.issues),
+                                    .suggestions = points_json(run->scratch, &critique.suggestions),
+                                    .round = call->prompt.round,
+                                    .severity = critique.severity }));
+    return tell(run, call, EVENT_critique, critique_fields, &told);
+}
+
+static enum result record_vote(struct run *run, const struct call *call)
+{
+    struct told told = told_of(run, call);
+    struct vote vote;
+    size_t choice;
+
+    parse_vote(&vote, call->text);
+    if (parse_choice(&choice, &vote, call->text, run->names, run->count))
+        told.vote = told.choice = run->names[choice];
+    told.confidence = vote.confidence;
+    told.reasoning = vote.reasoning;
+    TRY(transcript_vote_add(run->db, &(struct transcript_vote){ .debate_id = run->debate.debate_id,
+                                                                .agent = told.agent,
+                                                                .choice = told.choice,
+                                                                .reasoning = told.reasoning,
+                                                                .round = call->prompt.round,
+                                                                .confidence = told.confidence }));
+    return tell(run, call, EVENT_vote, vote_fields, &told);
+}
+
+static enum result record_message(struct run *run, const struct call *call)
+{
+    struct told told = told_of(run, call);
+
+    TRY(add_message(run, call, call->text, false));
+    TRY(tell(run, call, EVENT_agent_message, message_fields, &told));
+    if (call->prompt.kind != CALL_SYNTHESIS)
+        return OK;
+    told.confidence = run->verdict.confidence;
+    return tell(run, call, EVENT_synthesis, synthesis_fields, &told);
+}
+
+enum result record_done(struct run *run, struct call *call)
+{
+    struct told told = told_of(run, call);
+
+    told.full_response = told.full_content = call->text;
+    TRY(tell(run, call, EVENT_token_end, token_fields, &told));
+    switch (call->prompt.kind) {
+    case CALL_CRITIQUE:
+        TRY(record_critique(run, call));
+        break;
+    case CALL_VOTE:
+        TRY(record_vote(run, call));
+        break;
+    case CALL_PROPOSAL:
+    case CALL_REVISION:
+    case CALL_SYNTHESIS:
+        TRY(record_message(run, call));
+        break;
+    }
+    return step_done(run->db, run->job, call->step, STR("done"), call->text,
+                     (struct json_text){ STR_NONE });
+}
+
+enum result record_failed(struct run *run, struct call *call)
+{
+    struct told told = told_of(run, call);
+
+    told.error_type = STR("provider_error");
+    told.message = STR("The agent gave no answer");
+    told.phase = str_from(phase_name(call->prompt.kind));
+    TRY(tell(run, call, EVENT_agent_error, error_fields, &told));
+    return step_done(run->db, run->job, call->step, STR("failed"), STR_NONE,
+                     (struct json_text){ STR_NONE });
+}
+
+enum result record_partial(struct run *run, struct call *call)
+{
+    struct str text = buf_view(&call->heard);
+
+    if (!text.len)
+        return OK;
+    if (call->prompt.kind != CALL_VOTE)
+        TRY(add_message(run, call, text, true));
+    return step_done(run->db, run->job, call->step, STR("partial"), text,
+                     (struct json_text){ STR_NONE });
+}

@@ -1,0 +1,326 @@
+/* runner.c - one process that runs debates, each on a thread with a database handle of its own.
+ *
+ * The main thread looks for work each second, or at once when a debate ends; another renews all
+ * leases. The process holds a lock on DATA/run/<its id> for life: who gets that lock knows that
+ * the process is dead, and ends its leases without waiting for them (decision 17). */
+#include "debated/runner.h"
+
+#include "common/base/clock.h"
+#include "common/base/error.h"
+#include "common/base/file.h"
+#include "common/base/id.h"
+#include "common/base/log.h"
+#include "common/store/debate.h"
+#include "debated/engine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#define LOOK_MS  1000
+#define RENEW_US (LEASE_TERM_US / 3)
+
+struct slot { /* one running debate */
+    struct runner *runner;
+    struct arena *arena;
+    struct job job;
+    pthread_t thread;
+    bool used, finished;
+};
+
+struct runner {
+    const struct runner_config *config;
+    struct arena *arena, *scratch;
+    struct db *db; /* the main thread's */
+    struct str id, lock_path;
+    int lock_fd, wake_fd, signal_fd;
+    atomic_bool stop;
+    pthread_mutex_t lock; /* of the slots, and for the wake-up of renewing */
+    pthread_cond_t ended;
+    bool renewing;
+    struct slot *slots;
+};
+
+static void wake(struct runner *runner)
+{
+    (void)eventfd_write(runner->wake_fd, 1);
+}
+
+static struct str lock_path(struct runner *runner, struct arena *arena, struct str id)
+{
+    return arena_printf(arena, STR_FMT "/" STR_FMT, STR_ARG(runner->config->directory),
+                        STR_ARG(id));
+}
+
+static int lock_file(struct arena *arena, struct str path, int flags)
+{
+    int fd = open(arena_cstr(arena, path), O_RDWR | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
+
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/* What a debate cannot get over is told to its clients; the rest waits for the next runner. */
+static enum result run_debate(struct db *db, struct slot *slot)
+{
+    const struct runner_config *config = slot->runner->config;
+    const struct engine_options options = { .agents = config->agents,
+                                            .limit_us = config->debate_limit_us,
+                                            .stop = &slot->runner->stop };
+    enum result result;
+
+    if (slot->job.losses >= LOSSES_MAX)
+        return engine_fail(db, &slot->job, STR("The debate lost its runner too often"));
+    result = engine_run(db, &slot->job, &options);
+    if (result == ERR_PROVIDER_NOT_CONFIGURED)
+        return engine_fail(db, &slot->job, str_from(error_row(result)->message));
+    if (result != ERR_DEBATE_NOT_FOUND)
+        return result;
+    db_use(db, slot->arena, slot->job.org_id);
+    return job_end(db, &slot->job, STR("failed"), STR("The debate was deleted"));
+}
+
+static void *slot_run(void *arg)
+{
+    struct slot *slot = arg;
+    struct runner *runner = slot->runner;
+    struct db *db = NULL;
+    enum result result = db_open(&db, &runner->config->database);
+
+    if (result == OK)
+        result = run_debate(db, slot);
+    bool expected = result == OK || result == ERR_UNAVAILABLE;
+    log_event(expected ? LOG_INFO : LOG_WARNING, "debate left", "debate",
+              log_str(slot->job.subject_id), "result", error_row(result)->name, "problem",
+              db && !expected ? db_problem(db) : "");
+    db_close(db);
+    pthread_mutex_lock(&runner->lock);
+    slot->finished = true;
+    pthread_mutex_unlock(&runner->lock);
+    wake(runner);
+    return NULL;
+}
+
+static void *renew_leases(void *arg)
+{
+    CLEANUP(arena_cleanup) struct arena *arena = arena_new();
+    CLEANUP(db_cleanup) struct db *db = NULL;
+    struct runner *runner = arg;
+    struct timespec until;
+
+    pthread_mutex_lock(&runner->lock);
+    while (runner->renewing) {
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += RENEW_US / US_PER_S;
+        while (runner->renewing &&
+               pthread_cond_timedwait(&runner->ended, &runner->lock, &until) != ETIMEDOUT)
+            ;
+        arena_reset(arena);
+        if (!db && db_open(&db, &runner->config->database) != OK)
+            continue;
+        db_use(db, arena, STR_NONE);
+        for (int64_t i = 0; i < runner->config->debates_max; i++) {
+            struct slot *slot = &runner->slots[i];
+
+            /* A lost lease needs no word from here: the fence stops the debate. */
+            if (slot->used && !slot->finished && job_renew(db, &slot->job, runner->id) != OK)
+                log_event(LOG_WARNING, "lease not renewed", "job", log_str(slot->job.job_id));
+        }
+    }
+    pthread_mutex_unlock(&runner->lock);
+    return NULL;
+}
+
+/* Joins what has finished, or with all set everything. */
+static void reap(struct runner *runner, bool all)
+{
+    for (int64_t i = 0; i < runner->config->debates_max; i++) {
+        struct slot *slot = &runner->slots[i];
+
+        pthread_mutex_lock(&runner->lock);
+        bool due = slot->used && (all || slot->finished);
+        pthread_mutex_unlock(&runner->lock);
+        if (!due)
+            continue;
+        pthread_join(slot->thread, NULL);
+        pthread_mutex_lock(&runner->lock);
+        arena_free(slot->arena);
+        *slot = (struct slot){ .runner = runner };
+        pthread_mutex_unlock(&runner->lock);
+    }
+}
+
+static struct slot *free_slot(struct runner *runner)
+{
+    for (int64_t i = 0; i < runner->config->debates_max; i++)
+        if (!runner->slots[i].used)
+            return &runner->slots[i];
+    return NULL;
+}
+
+static void slot_start(struct runner *runner, struct slot *slot, struct arena *arena,
+                       const struct job *job)
+{
+    pthread_mutex_lock(&runner->lock);
+    *slot = (struct slot){ .runner = runner, .arena = arena, .job = *job, .used = true };
+    pthread_mutex_unlock(&runner->lock);
+    log_event(LOG_INFO, "debate claimed", "debate", log_str(job->subject_id), "losses",
+              log_int(job->losses));
+    if (pthread_create(&slot->thread, NULL, slot_run, slot) == 0)
+        return;
+    log_event(LOG_ERROR, "no thread for a debate", "debate", log_str(job->subject_id));
+    pthread_mutex_lock(&runner->lock);
+    *slot = (struct slot){ .runner = runner }; /* unrenewed, its lease runs out */
+    pthread_mutex_unlock(&runner->lock);
+    arena_free(arena);
+}
+
+static void claim_work(struct runner *runner)
+{
+    struct slot *slot;
+
+    while ((slot = free_slot(runner))) {
+        struct arena *arena = arena_new(); /* the job's strings */
+        struct job job;
+
+        db_use(runner->db, arena, STR_NONE);
+        enum result result = job_claim(&job, runner->db, runner->id);
+        if (result == OK) {
+            slot_start(runner, slot, arena, &job);
+            continue;
+        }
+        if (result != ERR_NOT_FOUND)
+            log_event(LOG_WARNING, "cannot claim", "error", error_row(result)->name, "problem",
+                      db_problem(runner->db));
+        arena_free(arena);
+        return;
+    }
+}
+
+static void release_dead(struct runner *runner)
+{
+    struct list owners;
+
+    arena_reset(runner->scratch);
+    db_use(runner->db, runner->scratch, STR_NONE);
+    if (job_runners(&owners, runner->db) != OK)
+        return; /* the claim that follows logs it */
+    for (size_t i = 0; i < owners.count; i++) {
+        struct str owner = ((const struct str *)owners.at)[i];
+        struct str path = lock_path(runner, runner->scratch, owner);
+        int64_t released;
+
+        if (str_eq(owner, runner->id) || !field_matches(PATTERN_ID, owner))
+            continue;
+        int fd = lock_file(runner->scratch, path, 0);
+        if (fd < 0)
+            continue; /* alive, or of another host */
+        if (job_release_runner(&released, runner->db, owner) == OK) {
+            log_event(LOG_WARNING, "dead runner", "runner", log_str(owner), "jobs",
+                      log_int(released));
+            (void)unlink(arena_cstr(runner->scratch, path));
+        }
+        close(fd);
+    }
+}
+
+static void work(struct runner *runner)
+{
+    struct pollfd fds[] = { { runner->signal_fd, POLLIN, 0 }, { runner->wake_fd, POLLIN, 0 } };
+
+    while (!atomic_load(&runner->stop)) {
+        eventfd_t woken;
+
+        reap(runner, false);
+        release_dead(runner);
+        claim_work(runner);
+        if (poll(fds, COUNT(fds), LOOK_MS) <= 0)
+            continue;
+        if (fds[1].revents)
+            (void)eventfd_read(runner->wake_fd, &woken);
+        if (fds[0].revents)
+            atomic_store(&runner->stop, true);
+    }
+}
+
+static enum result runner_open(struct runner *runner)
+{
+    sigset_t signals;
+
+    TRY(directory_make(runner->arena, runner->config->directory, 0700));
+    runner->id = id_random(runner->arena, "run_", 32);
+    runner->lock_path = lock_path(runner, runner->arena, runner->id);
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    runner->lock_fd = lock_file(runner->arena, runner->lock_path, O_CREAT | O_EXCL);
+    runner->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    runner->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (runner->lock_fd < 0 || runner->signal_fd < 0 || runner->wake_fd < 0)
+        return ERR_SYSTEM;
+    return db_open(&runner->db, &runner->config->database);
+}
+
+static void runner_close(struct runner *runner)
+{
+    db_close(runner->db);
+    if (runner->lock_fd >= 0) {
+        (void)unlink(arena_cstr(runner->arena, runner->lock_path));
+        close(runner->lock_fd);
+    }
+    if (runner->signal_fd >= 0)
+        close(runner->signal_fd);
+    if (runner->wake_fd >= 0)
+        close(runner->wake_fd);
+    pthread_cond_destroy(&runner->ended);
+    pthread_mutex_destroy(&runner->lock);
+}
+
+static enum result serve(struct runner *runner)
+{
+    pthread_t renewer;
+
+    TRY(runner_open(runner));
+    runner->renewing = true;
+    if (pthread_create(&renewer, NULL, renew_leases, runner) != 0)
+        return ERR_SYSTEM;
+    log_event(LOG_INFO, "ready", "runner", log_str(runner->id));
+    work(runner);
+    log_event(LOG_INFO, "stopping", "runner", log_str(runner->id));
+    reap(runner, true);
+    pthread_mutex_lock(&runner->lock);
+    runner->renewing = false;
+    pthread_cond_signal(&runner->ended);
+    pthread_mutex_unlock(&runner->lock);
+    pthread_join(renewer, NULL);
+    db_use(runner->db, runner->scratch, STR_NONE);
+    return job_release_runner(NULL, runner->db, runner->id);
+}
+
+enum result runner_serve(const struct runner_config *config)
+{
+    CLEANUP(arena_cleanup) struct arena *arena = arena_new();
+    CLEANUP(arena_cleanup) struct arena *scratch = arena_new();
+    struct runner runner = { .config = config,
+                             .arena = arena,
+                             .scratch = scratch,
+                             .lock_fd = -1,
+                             .wake_fd = -1,
+                             .signal_fd = -1,
+                             .lock = PTHREAD_MUTEX_INITIALIZER,
+                             .ended = PTHREAD_COND_INITIALIZER };
+
+    runner.slots = arena_array(arena, (size_t)config->debates_max, sizeof(*runner.slots));
+    enum result result = serve(&runner);
+    runner_close(&runner);
+    return result;
+}

@@ -1,0 +1,19 @@
+/* runner.h - claims debates, keeps their leases, and takes over those of dead runners. */
+#ifndef ARAGORA_RUNNER_H
+#define ARAGORA_RUNNER_H
+
+#include "common/db/db.h"
+#include "debated/agent.h"
+
+struct runner_config {
+    struct db_config database;
+    struct agent_settings agents;
+    int64_t debates_max, debate_limit_us;
+    struct str directory; /* of the runners' lock files */
+};
+
+/* Until SIGTERM or SIGINT, which must be blocked in all threads. OK after a clean stop;
+ * ERR_SYSTEM, ERR_DATABASE: it could not begin. */
+MUST_USE enum result runner_serve(const struct runner_config *config);
+
+#endif

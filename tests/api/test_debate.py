@@ -1,0 +1,103 @@
+"""Debates that really run: to their end, cancelled, and through the death of their runner."""
+
+import os
+import random
+import signal
+import time
+
+import pytest
+from conftest import Server
+
+QUESTION = {"task": "Should we move billing to event sourcing?", "rounds": 2,
+            "agents": ["demo", "demo-skeptic", "demo-optimist"]}
+FINAL = ("completed", "failed", "cancelled")
+
+
+@pytest.fixture(scope="module")
+def slow():
+    """Words come one by one, so that a signal finds a debate under way."""
+    server = Server(ARAGORA_DISABLE_ALL_RATE_LIMITS="true", ARAGORA_DEMO_DELAY_MS="5")
+    with server.client(server.key()) as client:
+        yield server, client
+    assert server.stop() == 0
+
+
+def wait(client, debate, until, seconds=60):
+    """The debate once until(debate, events) holds."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = client.get(f"/api/v1/debates/{debate}").json()
+        events = client.get(f"/api/v1/debates/{debate}/events", params={"limit": 500}).json()["events"]
+        if until(found, events):
+            return found, events
+        time.sleep(0.02)
+    raise AssertionError((found["status"], len(events)))
+
+
+def ended(found, events):
+    return found["status"] in FINAL
+
+
+def start(client, **changes):
+    return client.post("/api/v1/debates", json=QUESTION | changes).json()["debate_id"]
+
+
+def check_stream(events):
+    assert [e["seq"] for e in events] == list(range(1, len(events) + 1))
+    types = [e["type"] for e in events]
+    assert types[0] == "debate_start" and types[-1] == "debate_end"
+    assert types.count("debate_start") == types.count("debate_end") == 1
+    for said in ("agent_message", "critique", "vote"):
+        steps = [(e["task_id"], e["type"]) for e in events if e["type"] == said]
+        assert len(steps) == len(set(steps)), said
+
+
+def test_a_debate_runs_to_its_verdict(owner):
+    debate = start(owner)
+    found, events = wait(owner, debate, ended)
+    assert found["status"] == "completed"
+    assert found["final_answer"] and 0 <= found["confidence"] <= 1
+    assert found["rounds_used"] == 2 and found["demo"] is True
+    check_stream(events)
+    types = [e["type"] for e in events]
+    # three proposals, and in each round three agents on two others and three revisions
+    assert types.count("critique") == 2 * 3 * 2 and types.count("vote") == 3
+    assert types.index("consensus") < types.index("debate_end")
+    messages = owner.get(f"/api/v1/debates/{debate}/messages", params={"limit": 200}).json()
+    assert messages["total"] == 3 + 2 * (6 + 3) + 1
+    assert debate in [d["id"] for d in owner.get("/api/debates", params={"status": "completed"}).json()["debates"]]
+
+
+def test_a_cancelled_debate_keeps_what_it_has_and_ends_once(slow):
+    _, client = slow
+    debate = start(client)
+    wait(client, debate, lambda found, events: any(e["type"] == "agent_message" for e in events))
+    assert client.post(f"/api/v1/debates/{debate}/cancel").json()["status"] == "cancelled"
+    found, events = wait(client, debate, ended)
+    assert found["status"] == "cancelled"
+    check_stream(events)
+    assert events[-1]["data"]["status"] == "cancelled"
+    assert client.get(f"/api/v1/debates/{debate}/messages").json()["total"] >= 1
+    assert client.post(f"/api/v1/debates/{debate}/cancel").status_code == 400
+    assert debate in [d["id"] for d in client.get("/api/debates", params={"status": "cancelled"}).json()["debates"]]
+
+
+@pytest.mark.parametrize("program", ["aragora-debated", "aragora-fcgi"])
+def test_a_killed_program_costs_no_step_and_no_event(slow, program):
+    server, client = slow
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    choose = random.Random(seed)
+    for _ in range(3):
+        debate = start(client)
+        moment = choose.randrange(1, 60)
+        _, before = wait(client, debate, lambda found, events: len(events) > moment or ended(found, events))
+        for pid in [pid for pid, line in server.children() if program in line]:
+            os.kill(pid, signal.SIGKILL)
+        end = time.monotonic() + 20
+        while client.get("/readyz").status_code != 200 and time.monotonic() < end:
+            pass
+        found, events = wait(client, debate, ended)
+        assert found["status"] == "completed"
+        check_stream(events)
+        assert events[:len(before)] == before

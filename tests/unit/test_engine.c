@@ -1,0 +1,290 @@
+/* test_engine.c - a whole debate on SQLite, and the same debate cut after every write. */
+#include "common/base/id.h"
+#include "common/db/migrate.h"
+#include "common/store/debate.h"
+#include "debated/engine.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static struct {
+    struct arena *arena;
+    struct db *db;
+    char directory[64], path[96];
+    struct str org;
+} at;
+
+static int open_database(void **state)
+{
+    (void)state;
+    snprintf(at.directory, sizeof(at.directory), "/tmp/aragora-engine-XXXXXX");
+    if (!mkdtemp(at.directory))
+        return -1;
+    snprintf(at.path, sizeof(at.path), "%s/aragora.db", at.directory);
+    at.arena = arena_new();
+    at.org = STR("org_test");
+    if (db_open(&at.db, &(struct db_config){ .backend = DB_SQLITE, .path = str_from(at.path) }))
+        return -1;
+    db_use(at.db, at.arena, at.org);
+    return db_migrate(NULL, at.db) == OK ? 0 : -1;
+}
+
+static int close_database(void **state)
+{
+    static const char *const files[] = { "", "-wal", "-shm" };
+    char name[128];
+
+    (void)state;
+    db_close(at.db);
+    arena_free(at.arena);
+    for (size_t i = 0; i < COUNT(files); i++) {
+        snprintf(name, sizeof(name), "%s%s", at.path, files[i]);
+        (void)unlink(name);
+    }
+    return rmdir(at.directory);
+}
+
+static struct str new_debate(void)
+{
+    static struct debate_agent agents[] = {
+        { STR("ann"), STR("demo"), STR("proposer") },
+        { STR("bob"), STR("demo"), STR("critic") },
+        { STR("cleo"), STR("demo"), STR("synthesizer") },
+    };
+    struct debate_draft draft = { .task = STR("Should we ship the payment service on Friday?"),
+                                  .consensus = STR("majority"),
+                                  .rounds = 2,
+                                  .agents = { agents, COUNT(agents) },
+                                  .request = { STR("{}") },
+                                  .is_demo = true };
+    struct str id;
+
+    db_use(at.db, at.arena, at.org);
+    assert_int_equal(debate_create(&id, at.db, &draft, 1000), OK);
+    return id;
+}
+
+static const struct engine_options at_once = { .limit_us = 900 * US_PER_S };
+
+static enum result claim_and_run(const struct engine_options *options)
+{
+    struct job job;
+
+    db_use(at.db, at.arena, at.org);
+    assert_int_equal(job_claim(&job, at.db, STR("run_test")), OK);
+    enum result result = engine_run(at.db, &job, options);
+    db_use(at.db, at.arena, at.org);
+    return result;
+}
+
+struct row_count {
+    int64_t value;
+};
+
+static int64_t count_of(const char *sql, struct str id)
+{
+    static const struct field row[] = { { FIELD(struct row_count, value) }, { 0 } };
+    struct row_count count;
+
+    assert_int_equal(db_one(&count, at.db, row, ERR_NOT_FOUND, sql, BIND(id)), OK);
+    return count.value;
+}
+
+static int64_t events_named(const struct list *events, const char *type)
+{
+    int64_t n = 0;
+
+    for (size_t i = 0; i < events->count; i++)
+        n += str_is(((const struct event *)events->at)[i].type, type);
+    return n;
+}
+
+/* What must hold however often the debate was cut. */
+static void assert_whole(struct str id, struct str answer)
+{
+    struct debate debate;
+    struct list events;
+
+    assert_int_equal(debate_find(&debate, at.db, id), OK);
+    assert_true(str_is(debate.status, "completed"));
+    assert_int_equal(debate.rounds_used, 2);
+    assert_true(debate.completed_at.us && debate.started_at.us && debate.final_answer.len);
+    if (answer.at)
+        assert_true(str_eq(debate.final_answer, answer));
+    assert_int_equal(event_read(&events, at.db, id, 1, 1000), OK);
+    const struct event *event = events.at;
+    for (size_t i = 0; i < events.count; i++)
+        assert_int_equal(event[i].seq, i + 1);
+    assert_true(str_is(event[0].type, "debate_start"));
+    assert_true(str_is(event[events.count - 1].type, "debate_end"));
+    assert_true(str_is(event[events.count - 2].type, "consensus"));
+    assert_int_equal(events_named(&events, "debate_end"), 1);
+    assert_int_equal(events_named(&events, "round_start"), 2);
+    assert_int_equal(events_named(&events, "critique"), 12);
+    assert_int_equal(events_named(&events, "vote"), 3);
+    assert_int_equal(events_named(&events, "agent_message"), 3 + 6 + 1);
+    assert_int_equal(events_named(&events, "token_end"), 12 + 3 + 10);
+    assert_int_equal(events_named(&events, "token_start"),
+                     events_named(&events, "token_end") + events_named(&events, "token_discard"));
+    assert_int_equal(count_of("SELECT COUNT(*) FROM debate_messages WHERE org_id = $1"
+                              " AND debate_id = $2 AND is_partial = 0",
+                              id),
+                     3 + 6 + 1 + 12);
+    assert_int_equal(count_of("SELECT COUNT(*) FROM debate_critiques WHERE org_id = $1"
+                              " AND debate_id = $2",
+                              id),
+                     12);
+    assert_int_equal(count_of("SELECT COUNT(*) FROM debate_votes WHERE org_id = $1"
+                              " AND debate_id = $2",
+                              id),
+                     3);
+    assert_int_equal(count_of("SELECT COUNT(*) FROM jobs WHERE org_id = $1 AND subject_id = $2"
+                              " AND status = 'completed'",
+                              id),
+                     1);
+}
+
+static struct str answer_of(struct str id)
+{
+    struct debate debate;
+
+    assert_int_equal(debate_find(&debate, at.db, id), OK);
+    return debate.final_answer;
+}
+
+static void a_debate_runs_to_its_end_without_a_gap(void **state)
+{
+    struct str id = new_debate();
+
+    (void)state;
+    assert_int_equal(claim_and_run(&at_once), OK);
+    assert_whole(id, STR_NONE);
+}
+
+static void a_debate_cut_after_any_write_ends_the_same(void **state)
+{
+    struct engine_options cut = at_once;
+    struct str id = new_debate(), answer;
+    enum result result = ERR_LEASE_LOST;
+
+    (void)state;
+    assert_int_equal(claim_and_run(&at_once), OK);
+    answer = answer_of(id);
+    for (cut.writes_left = 1; result == ERR_LEASE_LOST; cut.writes_left++) {
+        id = new_debate();
+        result = claim_and_run(&cut);
+        if (result != OK) {
+            assert_int_equal(result, ERR_LEASE_LOST);
+            assert_int_equal(job_release_runner(NULL, at.db, STR("run_test")), OK);
+            assert_int_equal(claim_and_run(&at_once), OK);
+        }
+        assert_whole(id, answer);
+    }
+    assert_true(cut.writes_left > 50); /* every write of the debate was the last once */
+}
+
+static void a_debate_cut_again_and_again_still_ends(void **state)
+{
+    struct engine_options cut = at_once;
+    struct str id = new_debate();
+    enum result result;
+    int runs = 0;
+
+    (void)state;
+    cut.writes_left = 8; /* more than a phase begins at once: some step is done each time */
+    while ((result = claim_and_run(&cut)) == ERR_LEASE_LOST && runs++ < 100)
+        assert_int_equal(job_release_runner(NULL, at.db, STR("run_test")), OK);
+    assert_int_equal(result, OK);
+    assert_whole(id, STR_NONE);
+}
+
+static void assert_ended(struct str id, const char *status)
+{
+    struct debate debate;
+    struct list events;
+
+    assert_int_equal(debate_find(&debate, at.db, id), OK);
+    assert_string_equal(arena_cstr(at.arena, debate.status), status);
+    assert_int_equal(event_read(&events, at.db, id, 1, 1000), OK);
+    assert_int_equal(events_named(&events, "debate_end"), 1);
+    assert_true(str_is(((struct event *)events.at)[events.count - 1].type, "debate_end"));
+    assert_int_equal(count_of("SELECT COUNT(*) FROM jobs WHERE org_id = $1 AND subject_id = $2"
+                              " AND ended_at IS NULL",
+                              id),
+                     0);
+}
+
+static void a_cancelled_debate_stops_and_says_so(void **state)
+{
+    struct str id = new_debate();
+    struct job job;
+
+    (void)state;
+    assert_int_equal(job_claim(&job, at.db, STR("run_test")), OK);
+    assert_int_equal(debate_cancel(at.db, id, STR("enough")), OK);
+    assert_int_equal(engine_run(at.db, &job, &at_once), OK);
+    db_use(at.db, at.arena, at.org);
+    assert_ended(id, "cancelled");
+}
+
+static void a_debate_over_its_limit_keeps_its_partial_texts(void **state)
+{
+    struct engine_options slow = { .agents.demo_pause_us = 20000, .limit_us = 200000 };
+    struct str id = new_debate();
+
+    (void)state;
+    assert_int_equal(claim_and_run(&slow), OK);
+    assert_ended(id, "timeout");
+    assert_int_equal(count_of("SELECT COUNT(*) FROM debate_messages WHERE org_id = $1"
+                              " AND debate_id = $2 AND is_partial = 1",
+                              id),
+                     3);
+}
+
+static void a_stopped_runner_leaves_the_debate_to_the_next(void **state)
+{
+    static atomic_bool stop = true;
+    struct engine_options options = at_once;
+    struct str id = new_debate();
+
+    (void)state;
+    options.stop = &stop;
+    assert_int_equal(claim_and_run(&options), ERR_UNAVAILABLE);
+    assert_int_equal(job_release_runner(NULL, at.db, STR("run_test")), OK);
+    assert_int_equal(claim_and_run(&at_once), OK);
+    assert_whole(id, STR_NONE);
+}
+
+static void a_debate_that_lost_too_many_runners_ends_as_an_error(void **state)
+{
+    struct str id = new_debate();
+    struct job job;
+
+    (void)state;
+    for (int i = 0; i <= LOSSES_MAX; i++) {
+        assert_int_equal(job_claim(&job, at.db, STR("run_test")), OK);
+        assert_int_equal(job_release_runner(NULL, at.db, STR("run_test")), OK);
+    }
+    assert_true(job.losses >= LOSSES_MAX);
+    assert_int_equal(engine_fail(at.db, &job, STR("Lost its runner too often")), OK);
+    db_use(at.db, at.arena, at.org);
+    assert_ended(id, "error");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_debate_runs_to_its_end_without_a_gap),
+        cmocka_unit_test(a_debate_cut_after_any_write_ends_the_same),
+        cmocka_unit_test(a_debate_cut_again_and_again_still_ends),
+        cmocka_unit_test(a_cancelled_debate_stops_and_says_so),
+        cmocka_unit_test(a_debate_over_its_limit_keeps_its_partial_texts),
+        cmocka_unit_test(a_stopped_runner_leaves_the_debate_to_the_next),
+        cmocka_unit_test(a_debate_that_lost_too_many_runners_ends_as_an_error),
+    };
+
+    return cmocka_run_group_tests(tests, open_database, close_database);
+}
