@@ -1,260 +1,57 @@
-/* serve.c - aragora serve: the workers on one shared socket, the web server in front, both kept
- * alive until a signal ends them in order.
+/* serve.c - aragora serve: workers on one shared socket, the daemons, the web server in front.
  *
- * Children die with this process (PR_SET_PDEATHSIG), so that even its kill -9 leaves none. */
+ * One socket for all workers is one queue: no request waits behind a busy worker while another
+ * is idle (pitfalls, lighttpd 4). Elsewhere: keeping children alive (supervise.c). */
 #include "cli/command.h"
+#include "cli/lighttpd.h"
+#include "cli/probe.h"
+#include "cli/supervise.h"
 
-#include "common/base/clock.h"
 #include "common/base/file.h"
-#include "common/base/settings.h"
+#include "common/store/apikey.h"
+#include "handlers/handler.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <netdb.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#define CHILDREN_MAX 300
-#define BACKLOG      64
-#define READY_US     (30 * US_PER_S)
-#define STOP_US      (15 * US_PER_S)
-#define BACKOFF_US   (100 * US_PER_MS) /* doubled at each death up to 5 s, for a short life */
+#define BACKLOG  64 /* short: who cannot be served soon is told so by the web server */
+#define READY_US (30 * US_PER_S)
 
-struct child {
-    const char *argv[5];
-    int input; /* becomes its standard input; -1: none */
-    int stop;  /* the signal that ends it gracefully */
-    pid_t pid; /* 0: dead */
-    int64_t started_us, restart_us, backoff_us;
+enum stage { STAGE_BACK, STAGE_WEB }; /* the web server is ended first */
+
+struct server {
+    const char *host;
+    int port;
 };
 
-static struct {
-    struct child children[CHILDREN_MAX];
-    size_t count;
-    int port;
-} server;
-
-static volatile sig_atomic_t stopping;
-
-static void on_signal(int number)
-{
-    (void)number;
-    stopping = 1;
-}
-
-static void start(struct child *child)
-{
-    sigset_t none;
-    pid_t pid = fork();
-
-    if (pid == 0) {
-        sigemptyset(&none);
-        sigprocmask(SIG_SETMASK, &none, NULL);
-        prctl(PR_SET_PDEATHSIG, SIGTERM);
-        if (child->input >= 0)
-            dup2(child->input, STDIN_FILENO); /* without close-on-exec */
-        execvp(child->argv[0], (char *const *)(uintptr_t)child->argv);
-        fprintf(stderr, "aragora: %s: %s\n", child->argv[0], strerror(errno));
-        _exit(127);
-    }
-    child->pid = pid > 0 ? pid : 0;
-    child->started_us = monotonic_us();
-}
-
-static struct child *add(const char *program, int input, int stop)
-{
-    struct child *child = &server.children[server.count++];
-
-    *child = (struct child){ .argv = { program }, .input = input, .stop = stop };
-    return child;
-}
-
-/* The socket that all workers accept from: one queue for the whole pool (pitfalls, lighttpd 4). */
+/* Non-blocking: several workers wake for one connection. -1 with errno. */
 static int worker_socket(struct str path)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-    if (fd < 0 || path.len >= sizeof(address.sun_path))
+    if (path.len >= sizeof(address.sun_path)) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
         return -1;
     memcpy(address.sun_path, path.at, path.len);
     (void)unlink(address.sun_path);
-    if (bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 || listen(fd, BACKLOG) != 0) {
-        close(fd);
-        return -1;
-    }
-    return fd;
-}
-
-/* A TCP socket to host and port: bound if listening, else connected. -1 with errno. */
-static int tcp_socket(const char *host, int port, bool listening)
-{
-    struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV }, *found;
-    char service[16];
-    int fd, yes = 1;
-
-    snprintf(service, sizeof(service), "%d", port);
-    if (getaddrinfo(host, service, &hints, &found) != 0) {
-        errno = EADDRNOTAVAIL;
-        return -1;
-    }
-    fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (listening)
-        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
-    if (fd >= 0 && (listening ? bind(fd, found->ai_addr, found->ai_addrlen)
-                              : connect(fd, found->ai_addr, found->ai_addrlen)) != 0) {
-        int reason = errno;
-        close(fd);
-        errno = reason;
-        fd = -1;
-    }
-    freeaddrinfo(found);
-    return fd;
-}
-
-/* The port that can be bound now; 0 picks one. -1: in use. */
-static int choose_port(const char *host, int port)
-{
-    struct sockaddr_storage address;
-    socklen_t len = sizeof(address);
-    int fd = tcp_socket(host, port, true);
-
-    if (fd < 0)
-        return -1;
-    if (port == 0 && getsockname(fd, (struct sockaddr *)&address, &len) == 0)
-        port = ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
-                                                   : ((struct sockaddr_in *)&address)->sin_port);
+    if (bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
+        chmod(address.sun_path, 0600) == 0 && listen(fd, BACKLOG) == 0)
+        return fd;
+    int reason = errno;
     close(fd);
-    return port;
+    errno = reason;
+    return -1;
 }
 
-/* Through the web server: a worker answers that the database is there. */
-static bool ready(const char *host)
-{
-    static const char request[] = "GET /readyz HTTP/1.0\r\n\r\n";
-    const struct timeval limit = { .tv_sec = 2 };
-    char answer[16] = "";
-    int fd = tcp_socket(host, server.port, false);
-
-    if (fd < 0)
-        return false;
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-    bool good = write(fd, request, sizeof(request) - 1) == (ssize_t)sizeof(request) - 1 &&
-                read(fd, answer, sizeof(answer) - 1) > 12 && strstr(answer, " 200");
-    close(fd);
-    return good;
-}
-
-static enum result write_configuration(struct arena *arena, struct str path, struct str socket_path)
-{
-    struct str text = arena_printf(
-        arena,
-        "# Written by aragora serve at each start.\n"
-        "server.modules = (\"mod_fastcgi\")\n"
-        "server.document-root = \"/nonexistent\"\n"
-        "server.bind = \"%s\"\nserver.port = %d\n"
-        "server.errorlog = \"" STR_FMT "\"\n"
-        "server.max-request-size = %lld\n"
-        "server.http-parseopts = ( \"url-ctrls-reject\" => \"disable\" )\n"
-        "fastcgi.server = ( \"/\" => (( \"socket\" => \"" STR_FMT "\",\n"
-        "  \"check-local\" => \"disable\", \"fix-root-scriptname\" => \"enable\" )))\n",
-        setting_cstr(SETTING_BIND_HOST), server.port,
-        STR_ARG(data_path(arena, "run/lighttpd.log")),
-        (long long)(setting_int(SETTING_MAX_REQUEST_SIZE) / 1024 + 1024), STR_ARG(socket_path));
-
-    return file_write(arena, path, text, 0600);
-}
-
-static void reap(void)
-{
-    pid_t pid;
-
-    while ((pid = waitpid(-1, NULL, WNOHANG)) > 0) {
-        for (size_t i = 0; i < server.count; i++) {
-            struct child *child = &server.children[i];
-
-            if (child->pid != pid)
-                continue;
-            bool short_life = monotonic_us() - child->started_us < 10 * US_PER_S;
-            child->pid = 0;
-            child->backoff_us = !short_life || !child->backoff_us ? BACKOFF_US
-                                : child->backoff_us > 2500 * US_PER_MS
-                                    ? 5 * US_PER_S
-                                    : 2 * child->backoff_us;
-            child->restart_us = monotonic_us() + child->backoff_us;
-        }
-    }
-}
-
-static void nap(void)
-{
-    const struct timespec pause = { .tv_nsec = 20 * 1000 * 1000 };
-
-    nanosleep(&pause, NULL); /* a signal ends it early */
-}
-
-/* Waits for children first to last - 1; who does not end in time is killed. */
-static void await(size_t first, size_t last)
-{
-    int64_t until = monotonic_us() + STOP_US;
-
-    for (size_t i = first; i < last; i++) {
-        for (; server.children[i].pid && monotonic_us() < until; reap())
-            nap();
-        if (server.children[i].pid)
-            kill(server.children[i].pid, SIGKILL);
-    }
-}
-
-/* The web server, which is last, goes first, so that nothing new comes in. */
-static void stop_all(void)
-{
-    size_t web = server.count - 1;
-
-    if (server.children[web].pid)
-        kill(server.children[web].pid, server.children[web].stop);
-    await(web, server.count);
-    for (size_t i = 0; i < web; i++)
-        if (server.children[i].pid)
-            kill(server.children[i].pid, server.children[i].stop);
-    await(0, web);
-}
-
-static int supervise(const char *host)
-{
-    int64_t until = monotonic_us() + READY_US;
-    bool announced = false;
-
-    while (!stopping) {
-        reap();
-        for (size_t i = 0; i < server.count; i++)
-            if (!server.children[i].pid && monotonic_us() >= server.children[i].restart_us)
-                start(&server.children[i]);
-        if (!announced && ready(host)) {
-            printf("aragora: ready on http://%s:%d\n", host, server.port);
-            fflush(stdout);
-            announced = true;
-        }
-        if (!announced && monotonic_us() > until) {
-            fprintf(stderr, "aragora: not ready after 30 s; see run/lighttpd.log in %s\n",
-                    setting_cstr(SETTING_DATA_DIR));
-            break;
-        }
-        nap();
-    }
-    stop_all();
-    return announced ? EXIT_DONE : EXIT_FAILED;
-}
-
-/* The directory of this program, where its siblings are. */
+/* A program beside this one. */
 static const char *sibling(struct arena *arena, const char *name)
 {
     char self[4096];
@@ -265,58 +62,178 @@ static const char *sibling(struct arena *arena, const char *name)
     return arena_printf(arena, "%.*s%s", (int)(len > 0 ? len : 0), self, name).at;
 }
 
-static enum result prepare(struct arena *arena)
+/* Up to three arguments behind the program; NULL: none. */
+static const char *const *command_line(struct arena *arena, const char *program, const char *a,
+                                       const char *b, const char *c)
 {
-    struct str path = data_path(arena, "run/lighttpd.conf");
-    char *absolute = realpath(setting_cstr(SETTING_DATA_DIR), NULL);
-    struct str socket_path = arena_printf(arena, "%s/run/fcgi.sock", absolute ? absolute : "");
+    const char **argv = arena_array(arena, 5, sizeof(*argv));
 
-    free(absolute);
-    TRY(directory_make(arena, data_path(arena, "run"), 0700));
-    int fd = worker_socket(socket_path);
-    if (fd < 0)
-        return ERR_SYSTEM;
-    TRY(write_configuration(arena, path, socket_path));
-    for (int64_t i = 0; i < setting_int(SETTING_WORKERS); i++)
-        (void)add(sibling(arena, "aragora-fcgi"), fd, SIGTERM);
-    const char *debated = sibling(arena, "aragora-debated");
-    if (access(debated, X_OK) == 0)
-        (void)add(debated, -1, SIGTERM);
-    struct child *web = add("lighttpd", -1, SIGINT);
-    web->argv[1] = "-D";
-    web->argv[2] = "-f";
-    web->argv[3] = path.at;
+    argv[0] = program;
+    argv[1] = a;
+    argv[2] = b;
+    argv[3] = c;
+    return argv;
+}
+
+/* The greatest body that the setting or a route of its own allows. */
+static int64_t body_limit(void)
+{
+    int64_t limit = setting_int(SETTING_MAX_REQUEST_SIZE);
+
+    for (const struct route *const *table = route_tables; *table; table++)
+        for (const struct route *route = *table; route->path; route++)
+            if (route->body_bytes > limit)
+                limit = route->body_bytes;
+    return limit;
+}
+
+/* The children, not started. NULL: said why. data: the directory, absolute. */
+static struct supervisor *prepare(struct arena *arena, const struct server *server,
+                                  const char *data)
+{
+    struct str configuration = arena_printf(arena, "%s/run/lighttpd.conf", data);
+    struct lighttpd lighttpd = {
+        .host = server->host,
+        .port = server->port,
+        .socket = arena_printf(arena, "%s/run/fcgi.sock", data),
+        .error_log = arena_printf(arena, "%s/log/lighttpd.log", data),
+        .body_bytes = body_limit(),
+    };
+    static const char *const daemons[] = { "aragora-debated", "aragora-streamd" };
+    int64_t workers = setting_int(SETTING_WORKERS);
+    const char *worker = sibling(arena, "aragora-fcgi");
+
+    if (directory_make(arena, arena_printf(arena, "%s/run", data), 0700) != OK ||
+        directory_make(arena, arena_printf(arena, "%s/log", data), 0700) != OK ||
+        lighttpd_configure(arena, configuration, &lighttpd) != OK) {
+        fprintf(stderr, "aragora: %s: the web server's configuration cannot be written\n", data);
+        return NULL;
+    }
+    int fd = worker_socket(lighttpd.socket);
+    if (fd < 0) {
+        fprintf(stderr, "aragora: " STR_FMT ": %s\n", STR_ARG(lighttpd.socket), strerror(errno));
+        return NULL;
+    }
+    struct supervisor *supervisor = supervisor_new(arena, (size_t)workers + COUNT(daemons) + 1);
+    for (int64_t i = 0; i < workers; i++)
+        supervisor_add(supervisor, command_line(arena, worker, NULL, NULL, NULL), fd, SIGTERM,
+                       STAGE_BACK);
+    for (size_t i = 0; i < COUNT(daemons); i++) {
+        const char *path = sibling(arena, daemons[i]);
+
+        if (access(path, X_OK) == 0)
+            supervisor_add(supervisor, command_line(arena, path, NULL, NULL, NULL), -1, SIGTERM,
+                           STAGE_BACK);
+    }
+    supervisor_add(supervisor, command_line(arena, "lighttpd", "-D", "-f", configuration.at), -1,
+                   SIGINT, STAGE_WEB);
+    return supervisor;
+}
+
+/* Through the web server: a worker answers that the database is there. */
+static bool is_ready(void *context)
+{
+    const struct server *server = context;
+
+    return probe_get(server->host, server->port, "/readyz", 2) == 200;
+}
+
+static void announce(void *context)
+{
+    const struct server *server = context;
+    bool six = strchr(server->host, ':') != NULL;
+
+    printf("aragora: ready on http://%s%s%s:%d\n", six ? "[" : "", server->host, six ? "]" : "",
+           server->port);
+    fflush(stdout);
+}
+
+/* The children read the same settings from the environment; a flag must reach them too. The web
+ * server is in sbin, which is not on everyone's path. */
+static void share_settings(struct arena *arena)
+{
+    const char *path = getenv("PATH");
+
+    for (enum setting i = 0; i < SETTING_COUNT; i++)
+        if (setting_origin(i) == ORIGIN_FLAG)
+            setenv(setting_row(i)->name, setting_cstr(i), 1);
+    setenv("PATH",
+           arena_printf(arena, "%s%s/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin",
+                        path ? path : "", path && *path ? ":" : "")
+               .at,
+           1);
+}
+
+/* Whoever starts a new server must be able to call it (decision 1). */
+static enum result first_key(struct db *db)
+{
+    struct list keys;
+    struct str key;
+
+    if (setting_str(SETTING_API_TOKEN).len)
+        return OK;
+    TRY(apikey_list(&keys, db));
+    if (keys.count)
+        return OK;
+    TRY(apikey_create(&key, db, USER_OWNER, STR("first start"), (struct json_text){ STR("[]") },
+                      0));
+    fprintf(stderr, "owner key: " STR_FMT "\n", STR_ARG(key));
     return OK;
 }
 
-int command_serve(const struct arguments *arguments)
+static bool database_prepared(struct arena *arena)
+{
+    CLEANUP(db_cleanup) struct db *db = NULL; /* closed before any fork */
+
+    if (command_database(&db, arena, NULL) != OK)
+        return false;
+    if (first_key(db) == OK)
+        return true;
+    fprintf(stderr, "aragora: the owner's key cannot be made: %s\n", db_problem(db));
+    return false;
+}
+
+static int run(const struct arguments *arguments)
 {
     CLEANUP(arena_cleanup) struct arena *arena = arena_new();
-    const char *host = setting_cstr(SETTING_BIND_HOST);
-    struct sigaction action = { .sa_handler = on_signal };
-    struct db *db = NULL;
+    const char *web = argument_option(arguments, OPTION_WEB_SERVER, 0);
+    int port = (int)setting_int(SETTING_HTTP_PORT);
+    struct server server = { .host = setting_cstr(SETTING_BIND_HOST) };
 
-    if (arguments->count)
-        return EXIT_USAGE;
-    if (command_database(&db, arena, NULL) != OK)
-        return EXIT_FAILED;
-    db_close(db); /* before any fork */
-    server.port = choose_port(host, (int)setting_int(SETTING_HTTP_PORT));
+    if (arguments->count || (web && strcmp(web, "lighttpd") != 0))
+        return command_misused(arguments->command);
+    server.port = probe_port(server.host, port);
     if (server.port < 0) {
-        fprintf(stderr, "aragora: %s port %lld: %s\n", host,
-                (long long)setting_int(SETTING_HTTP_PORT), strerror(errno));
+        fprintf(stderr, "aragora: %s port %d: %s\n", server.host, port, strerror(errno));
         return EXIT_FAILED;
     }
-    /* The children read the same settings; a flag must reach them too. */
-    setenv("ARAGORA_DATA_DIR", setting_cstr(SETTING_DATA_DIR), 1);
-    setenv("ARAGORA_OFFLINE", setting_flag(SETTING_OFFLINE) ? "true" : "false", 1);
-    setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGINT, &action, NULL);
-    if (prepare(arena) != OK) {
-        fprintf(stderr, "aragora: %s: cannot prepare the sockets\n",
-                setting_cstr(SETTING_DATA_DIR));
+    if (!database_prepared(arena))
         return EXIT_FAILED;
-    }
-    return supervise(host);
+    share_settings(arena);
+    char *data = realpath(setting_cstr(SETTING_DATA_DIR), NULL);
+    struct supervisor *supervisor = data ? prepare(arena, &server, data) : NULL;
+    free(data);
+    if (!supervisor)
+        return EXIT_FAILED;
+    if (supervise(supervisor, is_ready, announce, &server, READY_US))
+        return EXIT_DONE;
+    fprintf(stderr, "aragora: not ready after 30 s; see log/lighttpd.log in %s\n",
+            setting_cstr(SETTING_DATA_DIR));
+    return EXIT_FAILED;
 }
+
+static const struct option options[] = {
+    { "--host", "HOST", "address to bind", OPTION_SETTING, SETTING_BIND_HOST },
+    { "--port", "PORT", "port of the web server; 0 picks a free one", OPTION_SETTING,
+      SETTING_HTTP_PORT },
+    { "--http-port", "PORT", "the same", OPTION_SETTING, SETTING_HTTP_PORT },
+    { "--workers", "N", "worker processes", OPTION_SETTING, SETTING_WORKERS },
+    { "--offline", NULL, "no call leaves the machine", OPTION_SETTING, SETTING_OFFLINE },
+    { "--web-server", "NAME", "lighttpd, the only one", OPTION_WEB_SERVER, 0 },
+    OPTION_DATA_DIR,
+    { 0 },
+};
+
+const struct command command_serve = {
+    "serve", "", "run the whole server in the foreground", options, run,
+};

@@ -5,6 +5,7 @@
 #include "fcgi/openapi.h"
 
 #include "common/base/error.h"
+#include "common/base/version.h"
 #include "fcgi/input.h"
 
 #define ERROR_STATUSES 600 /* one more than the highest */
@@ -442,9 +443,10 @@ static void path_item(struct buf *out, const struct route *const *tables, const 
 
 void openapi_write_tables(struct buf *out, const struct route *const *tables)
 {
-    buf_str(out, STR("{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"Aragora API\",\"version\":"
-                     "\"2.0.3\",\"license\":{\"name\":\"MIT\",\"identifier\":\"MIT\"}},"
-                     "\"servers\":[{\"url\":\"/\"}],\"paths\":{"));
+    buf_str(out,
+            STR("{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"Aragora API\",\"version\":"
+                "\"" ARAGORA_VERSION "\",\"license\":{\"name\":\"MIT\",\"identifier\":\"MIT\"}},"
+                "\"servers\":[{\"url\":\"/\"}],\"paths\":{"));
     for (const struct route *const *table = tables; *table; table++)
         for (const struct route *route = *table; route->path; route++)
             if (is_first_of_path(tables, route))

@@ -2,9 +2,8 @@
  *
  * They answer from memory. Whether the database is there is known from the requests before. */
 #include "common/base/clock.h"
+#include "common/base/version.h"
 #include "handlers/handler.h"
-
-#define VERSION STR("2.0.3")
 
 extern const struct route health_routes[];
 
@@ -96,7 +95,7 @@ static enum result health_summary(struct request *r)
     struct health health = {
         .status = r->db ? STR("healthy") : STR("degraded"),
         .timestamp = { now, len },
-        .version = VERSION,
+        .version = STR(ARAGORA_VERSION),
         .uptime_seconds = (monotonic_us() - started_us) / US_PER_S,
     };
 

@@ -1,0 +1,50 @@
+/* lighttpd.c - everything goes to the workers, which decide by the route table (pitfalls,
+ * lighttpd 1, 2 and 4).
+ *
+ * No access log: query strings may hold tokens. Control bytes in a URL are let through, because
+ * the worker refuses them with an answer of the API's own form. */
+#include "cli/lighttpd.h"
+
+#include "common/base/file.h"
+
+/* More than any route takes, so that the worker refuses a body in the API's own form. */
+#define BODY_ROOM_KB 1024
+/* Less than the supervisor waits before it kills. */
+#define GRACE_S 12
+
+/* lighttpd's strings have no escape for all of these. */
+static bool can_be_quoted(struct str s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (s.at[i] == '"' || s.at[i] == '\\' || s.at[i] == '\n' || s.at[i] == '\r')
+            return false;
+    return true;
+}
+
+enum result lighttpd_configure(struct arena *arena, struct str path,
+                               const struct lighttpd *lighttpd)
+{
+    struct str host = str_from(lighttpd->host);
+    bool six = memchr(host.at, ':', host.len) != NULL;
+
+    if (!can_be_quoted(host) || !can_be_quoted(lighttpd->socket) ||
+        !can_be_quoted(lighttpd->error_log))
+        return ERR_VALIDATION;
+    struct str text = arena_printf(
+        arena,
+        "# Written by aragora serve at each start.\n"
+        "server.modules = (\"mod_fastcgi\")\n"
+        "server.document-root = \"/nonexistent\"\n"
+        "server.bind = \"%s%s%s\"\n"
+        "server.port = %d\n"
+        "server.errorlog = \"" STR_FMT "\"\n"
+        "server.max-request-size = %lld\n"
+        "server.feature-flags = (\"server.graceful-shutdown-timeout\" => \"%d\")\n"
+        "server.http-parseopts = (\"url-ctrls-reject\" => \"disable\")\n"
+        "fastcgi.server = (\"/\" => ((\"socket\" => \"" STR_FMT "\",\n"
+        "  \"check-local\" => \"disable\", \"fix-root-scriptname\" => \"enable\")))\n",
+        six ? "[" : "", lighttpd->host, six ? "]" : "", lighttpd->port,
+        STR_ARG(lighttpd->error_log), (long long)(lighttpd->body_bytes / 1024 + BODY_ROOM_KB),
+        GRACE_S, STR_ARG(lighttpd->socket));
+    return file_write(arena, path, text, 0600);
+}

@@ -1,0 +1,76 @@
+/* probe.c - a TCP client of HTTP/1.0 that reads only the status line. */
+#include "cli/probe.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+/* A TCP socket of host and port: bound if binding, else connected. -1 with errno. */
+static int tcp_socket(const char *host, int port, bool binding, int limit_s)
+{
+    struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV }, *found;
+    const struct timeval limit = { .tv_sec = limit_s };
+    char service[16];
+    int yes = 1;
+
+    snprintf(service, sizeof(service), "%d", port);
+    if (getaddrinfo(host, service, &hints, &found) != 0) {
+        errno = EADDRNOTAVAIL;
+        return -1;
+    }
+    int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (binding)
+        (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)); /* of connect() too */
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+    if (fd >= 0 && (binding ? bind(fd, found->ai_addr, found->ai_addrlen)
+                            : connect(fd, found->ai_addr, found->ai_addrlen)) != 0) {
+        int reason = errno;
+        close(fd);
+        errno = reason;
+        fd = -1;
+    }
+    freeaddrinfo(found);
+    return fd;
+}
+
+int probe_port(const char *host, int port)
+{
+    struct sockaddr_storage address;
+    socklen_t len = sizeof(address);
+    int fd = tcp_socket(host, port, true, 0);
+
+    if (fd < 0)
+        return -1;
+    if (port == 0 && getsockname(fd, (struct sockaddr *)&address, &len) == 0)
+        port = ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
+                                                   : ((struct sockaddr_in *)&address)->sin_port);
+    close(fd);
+    return port;
+}
+
+int probe_get(const char *host, int port, const char *path, int limit_s)
+{
+    char text[512] = "";
+    size_t len = 0;
+    int64_t status;
+    int fd = tcp_socket(host, port, false, limit_s);
+
+    if (fd < 0)
+        return 0;
+    int size = snprintf(text, sizeof(text), "GET %s HTTP/1.0\r\n\r\n", path);
+    ssize_t got = send(fd, text, (size_t)size, MSG_NOSIGNAL) == size ? 1 : 0;
+    while (got > 0 && len < sizeof("HTTP/1.0 200") - 1) {
+        got = recv(fd, text + len, sizeof(text) - len, 0);
+        len += got > 0 ? (size_t)got : 0;
+    }
+    close(fd);
+    struct str answer = { text, len };
+    return str_starts(answer, STR("HTTP/1.")) &&
+                   str_int(&status, str_slice(answer, 9, 12), 100, 599)
+               ? (int)status
+               : 0;
+}
