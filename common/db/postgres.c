@@ -12,8 +12,16 @@
 #include <stdlib.h>
 
 /* Types by their numbers in pg_type, which never change. */
-enum { OID_BOOL = 16, OID_BYTEA = 17, OID_INT8 = 20, OID_INT2 = 21, OID_INT4 = 23,
-       OID_FLOAT4 = 700, OID_FLOAT8 = 701, OID_NUMERIC = 1700 };
+enum {
+    OID_BOOL = 16,
+    OID_BYTEA = 17,
+    OID_INT8 = 20,
+    OID_INT2 = 21,
+    OID_INT4 = 23,
+    OID_FLOAT4 = 700,
+    OID_FLOAT8 = 701,
+    OID_NUMERIC = 1700
+};
 
 #define PARAMS 24
 
@@ -22,7 +30,9 @@ struct connection {
     struct statement statements[STATEMENTS]; /* .prepared is the statement's name */
     unsigned named;
     int64_t timeout_us, deadline_us;
-    bool limited; /* statement_timeout is below the configured one */
+    bool limited;        /* statement_timeout is below the configured one */
+    bool limited_before; /* the same when the transaction began: a rollback undoes SET as well */
+    bool in_transaction; /* begun by us and not ended; the server may have lost it */
     char problem[256];
 };
 
@@ -95,7 +105,7 @@ static enum result set_up(struct connection *c)
     TRY(execute(c, limit));
     c->limited = false;
     return execute(c, "SET search_path TO aragora; SET client_min_messages TO warning;"
-                      "SET standard_conforming_strings TO on");
+                      "SET client_encoding TO 'UTF8'; SET standard_conforming_strings TO on");
 }
 
 /* The schema and the clock; a race of two first programs ends in an error that means the other
@@ -104,12 +114,18 @@ static enum result make_schema(struct connection *c)
 {
     static const char there[] = "SELECT 'aragora.now_us()'::regprocedure";
 
+    char why[sizeof(c->problem)];
+
     if (execute(c, there) == OK)
         return OK;
-    (void)execute(c, "CREATE SCHEMA IF NOT EXISTS aragora");
+    bool refused = execute(c, "CREATE SCHEMA IF NOT EXISTS aragora") != OK;
+    memcpy(why, c->problem, sizeof(why));
     (void)execute(c, "CREATE FUNCTION aragora.now_us() RETURNS bigint LANGUAGE sql VOLATILE AS"
                      " $$ SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint $$");
-    return execute(c, there);
+    enum result result = execute(c, there);
+    if (result != OK && refused)
+        note(c, why); /* "permission denied" says more than "does not exist" */
+    return result;
 }
 
 static void postgres_close(void *connection)
@@ -134,8 +150,8 @@ static enum result postgres_open(void **out, const struct db_config *config, cha
     enum result result = ERR_DATABASE;
     if (lost(c))
         note(c, PQerrorMessage(c->handle));
-    else if (PQsetClientEncoding(c->handle, "UTF8") == 0)
-        result = make_schema(c) == OK ? set_up(c) : ERR_DATABASE;
+    else
+        result = set_up(c) == OK && make_schema(c) == OK ? OK : ERR_DATABASE;
     if (result != OK) {
         snprintf(problem, size, "%s", c->problem);
         postgres_close(c);
@@ -240,8 +256,7 @@ static enum result prepare(const char **name, struct connection *c, struct arena
 
 static struct bind cell(PGresult *answer, int row, int column, unsigned char **bytes)
 {
-    struct str text = { PQgetvalue(answer, row, column),
-                        (size_t)PQgetlength(answer, row, column) };
+    struct str text = { PQgetvalue(answer, row, column), (size_t)PQgetlength(answer, row, column) };
     struct bind out = { 0 };
     size_t len;
 
@@ -306,8 +321,9 @@ static enum result apply_deadline(struct connection *c)
         left = c->timeout_us;
     snprintf(limit, sizeof(limit), "SET statement_timeout = %lld",
              (long long)(left / US_PER_MS + (below ? 1 : 0)));
+    TRY(execute(c, limit));
     c->limited = below;
-    return execute(c, limit);
+    return OK;
 }
 
 static enum result run_once(struct connection *c, const char *sql, const struct bind *binds,
@@ -321,9 +337,9 @@ static enum result run_once(struct connection *c, const char *sql, const struct 
     TRY(apply_deadline(c));
     fill_params(&params, arena, binds, count);
     TRY(prepare(&name, c, arena, sql, &params));
-    CLEANUP(clear) PGresult *answer =
-        PQexecPrepared(c->handle, name, params.count, params.values, params.lengths,
-                       params.formats, 0);
+    CLEANUP(clear)
+    PGresult *answer = PQexecPrepared(c->handle, name, params.count, params.values, params.lengths,
+                                      params.formats, 0);
     TRY(result_of(c, answer));
     if (row)
         TRY(give_rows(answer, row, arg));
@@ -336,21 +352,34 @@ static enum result reconnect(struct connection *c)
 {
     PQreset(c->handle);
     forget_statements(c);
-    return lost(c) ? ERR_DATABASE : set_up(c);
+    if (!lost(c))
+        return set_up(c);
+    note(c, PQerrorMessage(c->handle));
+    return ERR_DATABASE;
+}
+
+/* A rebuilt connection has no transaction: what ran on it would be committed at once, and COMMIT
+ * would succeed without the earlier work. */
+static bool transaction_vanished(struct connection *c)
+{
+    return c->in_transaction && PQtransactionStatus(c->handle) == PQTRANS_IDLE;
 }
 
 static enum result postgres_run(void *connection, const char *sql, const struct bind *binds,
                                 size_t count, row_fn *row, void *arg, int64_t *changed)
 {
     struct connection *c = connection;
-    bool in_transaction = PQtransactionStatus(c->handle) != PQTRANS_IDLE;
-    enum result result = run_once(c, sql, binds, count, row, arg, changed);
+    enum result result;
+
+    if (transaction_vanished(c))
+        return ERR_DATABASE_RETRY;
+    result = run_once(c, sql, binds, count, row, arg, changed);
 
     if (result == OK || !lost(c))
         return result;
     TRY(reconnect(c));
-    return in_transaction ? ERR_DATABASE_RETRY
-                          : run_once(c, sql, binds, count, row, arg, changed);
+    return c->in_transaction ? ERR_DATABASE_RETRY
+                             : run_once(c, sql, binds, count, row, arg, changed);
 }
 
 static enum result postgres_script(void *connection, const char *sql)
@@ -363,30 +392,45 @@ static enum result postgres_begin(void *connection)
     struct connection *c = connection;
     enum result result = execute(c, "BEGIN");
 
-    if (result == OK || !lost(c))
-        return result;
-    TRY(reconnect(c));
-    return execute(c, "BEGIN");
+    if (result != OK && lost(c)) {
+        TRY(reconnect(c));
+        result = execute(c, "BEGIN");
+    }
+    c->in_transaction = result == OK;
+    c->limited_before = c->limited;
+    return result;
 }
 
 /* COMMIT of a failed transaction reports success with the tag ROLLBACK. */
 static enum result postgres_commit(void *connection)
 {
     struct connection *c = connection;
+
+    if (transaction_vanished(c)) {
+        c->in_transaction = false;
+        return ERR_DATABASE_RETRY;
+    }
     CLEANUP(clear) PGresult *answer = PQexec(c->handle, "COMMIT");
     enum result result = result_of(c, answer);
+    bool committed = result == OK && strcmp(PQcmdStatus(answer), "COMMIT") == 0;
 
-    if (result == OK && strcmp(PQcmdStatus(answer), "COMMIT") != 0)
-        return ERR_DATABASE_RETRY;
-    return result;
+    /* The server has ended it either way, so its own status no longer tells. */
+    if (!committed)
+        c->limited = c->limited_before;
+    c->in_transaction = false;
+    return result == OK && !committed ? ERR_DATABASE_RETRY : result;
 }
 
 static void postgres_rollback(void *connection)
 {
     struct connection *c = connection;
+    bool open = !lost(c) && PQtransactionStatus(c->handle) != PQTRANS_IDLE;
 
-    if (!lost(c) && PQtransactionStatus(c->handle) != PQTRANS_IDLE)
+    if (open)
         (void)execute(c, "ROLLBACK"); /* if it fails the connection is gone, and so is the work */
+    if (open && c->in_transaction)
+        c->limited = c->limited_before;
+    c->in_transaction = false;
 }
 
 static void postgres_deadline(void *connection, int64_t at_us)

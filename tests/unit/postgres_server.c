@@ -14,7 +14,7 @@
 #define BIN "/usr/lib/postgresql/15/bin/"
 
 static char directory[64], data[96], dsn[160];
-static pid_t server;
+static pid_t server, owner; /* owner: who started it; a fork of it must not stop it */
 
 /* In the child: another account if this one is root, no output, ends with the test. */
 static void become_server_user(void)
@@ -22,14 +22,14 @@ static void become_server_user(void)
     const struct passwd *nobody = geteuid() == 0 ? getpwnam("nobody") : NULL;
     int null = open("/dev/null", O_RDWR);
 
-    prctl(PR_SET_PDEATHSIG, SIGQUIT);
     if (null >= 0) {
         dup2(null, 0);
         dup2(null, 1);
     }
-    if (nobody && (setgroups(0, NULL) != 0 || setgid(nobody->pw_gid) != 0 ||
-                   setuid(nobody->pw_uid) != 0))
+    if (nobody &&
+        (setgroups(0, NULL) != 0 || setgid(nobody->pw_gid) != 0 || setuid(nobody->pw_uid) != 0))
         _exit(126);
+    prctl(PR_SET_PDEATHSIG, SIGQUIT); /* after setuid(), which clears it */
     if (chdir("/") != 0)
         _exit(126);
 }
@@ -86,16 +86,21 @@ const char *postgres_server_start(void)
 {
     const struct passwd *nobody = geteuid() == 0 ? getpwnam("nobody") : NULL;
 
+    if (!owner)
+        atexit(postgres_server_stop);
+    owner = getpid();
     snprintf(directory, sizeof(directory), "/tmp/aragora-pg-XXXXXX");
     if (!mkdtemp(directory) || (nobody && chown(directory, nobody->pw_uid, nobody->pw_gid) != 0)) {
         perror("postgres_server: directory");
         return NULL;
     }
     snprintf(data, sizeof(data), "%s/data", directory);
-    char *const initdb[] = { BIN "initdb", "-D", data, "-U", "aragora", "-A", "trust",
-                             "-E", "UTF8", "--no-sync", "--no-locale", NULL };
-    char *const postgres[] = { BIN "postgres", "-D", data, "-k", directory, "-h", "",
-                               "-F", "-c", "log_min_messages=panic", NULL };
+    char *const initdb[] = { BIN "initdb", "-D", data,   "-U",        "aragora",     "-A",
+                             "trust",      "-E", "UTF8", "--no-sync", "--no-locale", NULL };
+    char *const postgres[] = {
+        BIN "postgres",           "-D", data, "-k", directory, "-h", "", "-F", "-c",
+        "log_min_messages=panic", NULL
+    };
     if (run(initdb) != 0) {
         fputs("postgres_server: initdb failed\n", stderr);
         postgres_server_stop();
@@ -113,6 +118,8 @@ const char *postgres_server_start(void)
 
 void postgres_server_stop(void)
 {
+    if (owner != getpid())
+        return;
     if (server > 0) {
         kill(server, SIGQUIT); /* immediate shutdown */
         waitpid(server, NULL, 0);

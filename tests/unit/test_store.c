@@ -57,10 +57,9 @@ static int open_sqlite(void **state)
     if (!mkdtemp(at.directory) || segment_open(&at.segment, at.directory) != OK)
         return -1;
     snprintf(path, sizeof(path), "%s/aragora.db", at.directory);
-    at.config = (struct db_config){ .backend = DB_SQLITE,
-                                    .path = str_from(path),
-                                    .sync_full = true,
-                                    .segment = at.segment };
+    at.config = (struct db_config){
+        .backend = DB_SQLITE, .path = str_from(path), .sync_full = true, .segment = at.segment
+    };
     return open_database();
 }
 
@@ -147,8 +146,11 @@ static void a_debate_its_job_and_its_first_event_are_stored_together(void **stat
 static void a_full_queue_refuses_and_stores_nothing(void **state)
 {
     static struct debate_agent agents[] = { { STR("a"), STR("demo"), STR("proposer") } };
-    struct debate_draft draft = { .task = STR("x"), .consensus = STR("majority"), .rounds = 1,
-                                  .agents = { agents, 1 }, .request = { STR("{}") } };
+    struct debate_draft draft = { .task = STR("x"),
+                                  .consensus = STR("majority"),
+                                  .rounds = 1,
+                                  .agents = { agents, 1 },
+                                  .request = { STR("{}") } };
     struct str id;
     struct list list;
     int64_t total;
@@ -156,8 +158,7 @@ static void a_full_queue_refuses_and_stores_nothing(void **state)
     (void)state;
     fresh_org();
     assert_int_equal(debate_create(&id, at.db, &draft, 0), ERR_CAPACITY);
-    assert_int_equal(
-        debate_list(&list, &total, at.db, &(struct debate_filter){ .limit = 10 }), OK);
+    assert_int_equal(debate_list(&list, &total, at.db, &(struct debate_filter){ .limit = 10 }), OK);
     assert_int_equal(total, 0);
 }
 
@@ -176,17 +177,15 @@ static void another_organisation_sees_no_debate(void **state)
     assert_int_equal(debate_cancel(at.db, id, STR("no")), ERR_DEBATE_NOT_FOUND);
     assert_int_equal(event_read(&list, at.db, id, 1, 10), OK);
     assert_int_equal(list.count, 0);
-    assert_int_equal(
-        debate_list(&list, &total, at.db, &(struct debate_filter){ .limit = 10 }), OK);
+    assert_int_equal(debate_list(&list, &total, at.db, &(struct debate_filter){ .limit = 10 }), OK);
     assert_int_equal(list.count, 0);
 }
 
 static enum result say(struct str loop, struct str agent)
 {
-    return event_append(NULL, at.db,
-                        &(struct event_draft){ .type = EVENT_agent_message,
-                                               .loop_id = loop,
-                                               .agent = agent });
+    return event_append(
+        NULL, at.db,
+        &(struct event_draft){ .type = EVENT_agent_message, .loop_id = loop, .agent = agent });
 }
 
 static void seq_is_gapless_over_rollbacks_and_agents_count_their_own(void **state)
@@ -352,24 +351,23 @@ static void a_key_names_its_holder_until_it_is_revoked(void **state)
     struct list keys;
 
     (void)state;
-    assert_int_equal(
-        organization_member(at.db, org, user, id_new(at.arena, "mail_"), ROLE_ANALYST), OK);
+    assert_int_equal(organization_member(at.db, org, user, id_new(at.arena, "mail_"), ROLE_ANALYST),
+                     OK);
     db_use(at.db, at.arena, org);
     assert_int_equal(apikey_create(&key, at.db, user, STR("laptop"),
                                    (struct json_text){ STR("[\"debates.*\"]") }, 0),
                      OK);
-    assert_int_equal(apikey_create(&gone, at.db, user, STR("old"),
-                                   (struct json_text){ STR("[]") }, 1),
-                     OK);
-    assert_int_equal(apikey_create(&gone, at.db, STR("nobody"), STR("x"),
-                                   (struct json_text){ STR("[]") }, 0),
-                     ERR_NOT_FOUND);
+    assert_int_equal(
+        apikey_create(&gone, at.db, user, STR("old"), (struct json_text){ STR("[]") }, 1), OK);
+    assert_int_equal(
+        apikey_create(&gone, at.db, STR("nobody"), STR("x"), (struct json_text){ STR("[]") }, 0),
+        ERR_NOT_FOUND);
     assert_int_equal(apikey_find(&who, at.db, key), OK);
     assert_true(str_eq(who.org_id, org));
     assert_int_equal(who.role, ROLE_ANALYST);
     assert_true(principal_may(&who, STR("debates:read")));
-    assert_false(principal_may(&who, STR("debates.create"))); /* not the role's */
-    assert_false(principal_may(&who, STR("receipts.read")));  /* not the scope's */
+    assert_false(principal_may(&who, STR("debates.create")));           /* not the role's */
+    assert_false(principal_may(&who, STR("receipts.read")));            /* not the scope's */
     assert_int_equal(apikey_find(&who, at.db, gone), ERR_AUTH_INVALID); /* expired */
     assert_int_equal(apikey_find(&who, at.db, STR("ara_wrong-wrong-wrong")), ERR_AUTH_INVALID);
     assert_int_equal(apikey_list(&keys, at.db), OK);
@@ -453,8 +451,8 @@ static void a_killed_writer_leaves_nothing_behind_and_the_queue_goes_on(void **s
             _exit(1);
         db_use(db, arena, db_org(at.db));
         if (tx_begin(&tx, db) != OK ||
-            event_append(NULL, db,
-                         &(struct event_draft){ .type = EVENT_error, .loop_id = id }) != OK ||
+            event_append(NULL, db, &(struct event_draft){ .type = EVENT_error, .loop_id = id }) !=
+                OK ||
             write(ready[1], "x", 1) != 1)
             _exit(1);
         pause();
@@ -492,6 +490,89 @@ static void a_statement_past_its_deadline_is_interrupted(void **state)
     assert_true(monotonic_us() - from < 10 * US_PER_S);
 }
 
+struct number {
+    int64_t value;
+};
+
+static const struct field number_row[] = { { FIELD(struct number, value) }, { 0 } };
+
+/* Ends the session's backend from another one, and waits until it is gone. */
+static void kill_backend(void)
+{
+    CLEANUP(arena_cleanup) struct arena *arena = arena_new();
+    CLEANUP(db_cleanup) struct db *other = NULL;
+    struct number pid, left = { 1 };
+
+    assert_int_equal(db_one(&pid, db_system(at.db), number_row, ERR_INTERNAL,
+                            "SELECT pg_backend_pid()", NO_BINDS),
+                     OK);
+    assert_int_equal(db_open(&other, &at.config), OK);
+    db_use(other, arena, ORG_DEFAULT);
+    assert_int_equal(
+        db_one(&left, db_system(other), number_row, ERR_INTERNAL,
+               "SELECT CAST(pg_terminate_backend(CAST($1 AS INTEGER), 10000) AS INTEGER)",
+               BIND(pid.value)),
+        OK);
+    assert_int_equal(left.value, 1);
+}
+
+static void a_connection_lost_in_a_transaction_commits_nothing_of_it(void **state)
+{
+    struct str id;
+    struct list events;
+
+    (void)state;
+    if (at.config.backend != DB_POSTGRES)
+        skip();
+    fresh_org();
+    id = new_debate();
+    {
+        CLEANUP(tx_end) struct tx tx = { 0 };
+
+        assert_int_equal(tx_begin(&tx, at.db), OK);
+        assert_int_equal(say(id, STR("ann")), OK);
+        kill_backend();
+        assert_int_equal(say(id, STR("bob")), ERR_DATABASE_RETRY);
+        /* A caller that goes on all the same must not get half of its work stored. */
+        assert_int_equal(say(id, STR("cat")), ERR_DATABASE_RETRY);
+        assert_int_equal(tx_commit(&tx), ERR_DATABASE_RETRY);
+    }
+    assert_int_equal(event_read(&events, at.db, id, 1, 10), OK);
+    assert_int_equal(events.count, 1);
+    kill_backend(); /* outside a transaction it heals by itself */
+    assert_int_equal(event_read(&events, at.db, id, 1, 10), OK);
+}
+
+static enum result sleep_here(void)
+{
+    struct number slept;
+
+    return db_one(&slept, db_system(at.db), number_row, ERR_INTERNAL,
+                  at.config.backend == DB_POSTGRES
+                      ? "SELECT CAST(1 AS BIGINT) FROM (SELECT pg_sleep(0.4)) AS nap"
+                      : "SELECT 1",
+                  NO_BINDS);
+}
+
+/* A rollback undoes SET too: a limit that was set before the transaction and lifted inside it
+ * came back, and cut the next request. */
+static void a_deadline_ends_with_its_request_also_after_a_rollback(void **state)
+{
+    bool postgres = at.config.backend == DB_POSTGRES;
+
+    (void)state;
+    db_deadline(at.db, monotonic_us() + 200 * US_PER_MS);
+    assert_int_equal(sleep_here(), postgres ? ERR_TIMEOUT : OK);
+    db_deadline(at.db, 0);
+    {
+        CLEANUP(tx_end) struct tx tx = { 0 };
+
+        assert_int_equal(tx_begin(&tx, at.db), OK);
+        assert_int_equal(sleep_here(), OK);
+    }
+    assert_int_equal(sleep_here(), OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -508,9 +589,10 @@ int main(void)
         cmocka_unit_test(writers_at_once_lose_and_repeat_no_number),
         cmocka_unit_test(a_killed_writer_leaves_nothing_behind_and_the_queue_goes_on),
         cmocka_unit_test(a_statement_past_its_deadline_is_interrupted),
+        cmocka_unit_test(a_connection_lost_in_a_transaction_commits_nothing_of_it),
+        cmocka_unit_test(a_deadline_ends_with_its_request_also_after_a_rollback),
     };
 
     int failed = cmocka_run_group_tests_name("SQLite", tests, open_sqlite, close_database);
-    return failed + cmocka_run_group_tests_name("PostgreSQL", tests, open_postgres,
-                                                close_database);
+    return failed + cmocka_run_group_tests_name("PostgreSQL", tests, open_postgres, close_database);
 }
