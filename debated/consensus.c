@@ -1,7 +1,5 @@
-/* consensus.c - majority and unanimity over the agents' ballots.
- *
- * The modes that need a judge or rounds of their own are decided as a majority until they are
- * there, which is also their rule when they fail (debates.md 8.1). */
+/* consensus.c - majority and unanimity over the agents' ballots, the two rules that the API
+ * accepts (handlers/debates/debates.c). */
 #include "debated/consensus.h"
 
 struct support {
@@ -38,15 +36,6 @@ static bool beats(struct support a, struct str a_name, struct support b, struct 
     return order_of(a_name, b_name) < 0;
 }
 
-static double threshold_of(struct str mode)
-{
-    if (str_is(mode, "any"))
-        return 0;
-    if (str_is(mode, "unanimous"))
-        return 1;
-    return str_is(mode, "supermajority") ? 2.0 / 3 : MAJORITY;
-}
-
 static const char *strength_of(double share)
 {
     return share >= 1          ? "unanimous"
@@ -78,11 +67,11 @@ void consensus_decide(struct verdict *out, struct str mode, const struct ballot 
                   names[winner]))
             winner = i;
     double share = (double)support_of(winner, ballots, count).count / (double)valid;
-    bool reached = share + 1e-9 >= threshold_of(mode);
-    bool none = !reached && str_is(mode, "unanimous");
+    bool unanimous = str_is(mode, "unanimous");
+    bool reached = share + 1e-9 >= (unanimous ? 1 : MAJORITY);
     *out = (struct verdict){ .reached = reached,
                              .winner = winner,
                              .confidence = share,
-                             .strength = none ? "none" : strength_of(share),
+                             .strength = unanimous && !reached ? "none" : strength_of(share),
                              .status = reached ? "consensus_reached" : "completed" };
 }

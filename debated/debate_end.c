@@ -62,23 +62,15 @@ static struct list dissent(const struct run *run)
     return (struct list){ views, count };
 }
 
-/* The winner's proposal; without one, the first; with no vote asked for, all of them. */
+/* The winner's proposal; without a winner, the first there is. */
 static struct str answer_of(const struct run *run)
 {
-    CLEANUP(buf_free) struct buf all = { 0 };
-    bool every = str_is(run->debate.consensus_mode, "none");
-
     if (run->verdict.winner < run->count)
         return run->proposals[run->verdict.winner].text;
-    for (size_t i = 0; i < run->count; i++) {
-        if (!run->proposals[i].text.at)
-            continue;
-        if (!every)
+    for (size_t i = 0; i < run->count; i++)
+        if (run->proposals[i].text.at)
             return run->proposals[i].text;
-        buf_printf(&all, "%s" STR_FMT ": " STR_FMT, all.len ? "\n\n" : "", STR_ARG(run->names[i]),
-                   STR_ARG(run->proposals[i].text));
-    }
-    return all.len ? arena_str(run->scratch, buf_view(&all)) : STR_NONE;
+    return STR_NONE;
 }
 
 static struct end end_of(const struct run *run, const struct ending *ending)

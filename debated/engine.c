@@ -212,11 +212,6 @@ static enum result vote_and_decide(struct run *run)
     struct call *calls = new_calls(run, run->count);
     struct vote vote;
 
-    if (str_is(run->debate.consensus_mode, "none")) {
-        run->verdict.confidence = 0.5;
-        run->verdict.status = "completed";
-        return OK;
-    }
     for (size_t i = 0; i < run->count; i++)
         call_set(run, &calls[i], CALL_VOTE, run->rounds_done, i, NO_TARGET);
     TRY(phase_run(run, calls, run->count));

@@ -150,7 +150,7 @@ static double read_confidence(struct str text)
 
 void parse_vote(struct vote *out, struct str text)
 {
-    struct vote vote = { .confidence = CONFIDENCE_UNSAID, .go_on = true };
+    struct vote vote = { .confidence = CONFIDENCE_UNSAID };
     struct str line, value, rest = text;
 
     while (str_split(&line, &rest, '\n')) {
@@ -159,9 +159,6 @@ void parse_vote(struct vote *out, struct str text)
             vote.choice = value.len ? value : STR_NONE;
         } else if (takes_label(&value, line, "confidence:")) {
             vote.confidence = read_confidence(value);
-        } else if (takes_label(&value, line, "continue:")) {
-            vote.go_on = !(has_word(value, "no") || has_word(value, "false") ||
-                           str_is(value, "0") || str_eq_nocase(value, STR("n")));
         } else if (takes_label(&value, line, "reasoning:")) {
             size_t from = (size_t)(value.at - text.at);
             vote.reasoning = str_trim(str_slice(text, from, text.len));

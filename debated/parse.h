@@ -22,7 +22,6 @@ struct critique {
 struct vote {
     struct str choice; /* STR_NONE: the text names none */
     double confidence; /* 0..1 */
-    bool go_on;        /* the agent would debate another round */
     struct str reasoning;
 };
 

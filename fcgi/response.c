@@ -87,11 +87,6 @@ void response_header_default(struct request *r, const char *name, struct str val
         reply_header(r, name, value);
 }
 
-void response_clear(struct request *r)
-{
-    *r->response = (struct response){ 0 };
-}
-
 enum result refuse_with(struct request *r, struct refusal refusal)
 {
     r->refusal = refusal;

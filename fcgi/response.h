@@ -21,8 +21,6 @@ struct response {
     size_t header_count;
 };
 
-/* Nothing answered, no headers. */
-void response_clear(struct request *r);
 /* As reply_header(), unless the handler has set this one. */
 void response_header_default(struct request *r, const char *name, struct str value);
 /* The error of r->refusal as status, headers and body (decision 43). */

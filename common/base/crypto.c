@@ -2,7 +2,6 @@
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -33,15 +32,6 @@ struct str sha256_hex(struct arena *arena, struct str text)
     sha256(digest, text.at ? text.at : "", text.len);
     hex_text(out, digest, sizeof(digest));
     return (struct str){ out, SHA256_HEX };
-}
-
-void hmac_sha256(unsigned char out[SHA256_BYTES], struct str key, struct str text)
-{
-    unsigned len = 0;
-
-    pthread_once(&sha256_once, fetch_sha256);
-    if (!HMAC(sha256_md, key.at, (int)key.len, (const unsigned char *)text.at, text.len, out, &len))
-        abort();
 }
 
 void random_bytes(void *out, size_t len)
@@ -125,12 +115,12 @@ struct str base64url_text(struct arena *arena, const void *at, size_t len)
 
 static int base64_digit(char c)
 {
-    return c >= 'A' && c <= 'Z'     ? c - 'A'
-           : c >= 'a' && c <= 'z'   ? c - 'a' + 26
-           : c >= '0' && c <= '9'   ? c - '0' + 52
-           : c == '+' || c == '-'   ? 62
-           : c == '/' || c == '_'   ? 63
-                                    : -1;
+    return c >= 'A' && c <= 'Z'   ? c - 'A'
+           : c >= 'a' && c <= 'z' ? c - 'a' + 26
+           : c >= '0' && c <= '9' ? c - '0' + 52
+           : c == '+' || c == '-' ? 62
+           : c == '/' || c == '_' ? 63
+                                  : -1;
 }
 
 bool base64_bytes(struct bytes *out, struct arena *arena, struct str text)

@@ -10,14 +10,13 @@
 void sha256(unsigned char out[SHA256_BYTES], const void *at, size_t len);
 /* Lower-case hexadecimal; *out lives in the arena. */
 struct str sha256_hex(struct arena *arena, struct str text);
-void hmac_sha256(unsigned char out[SHA256_BYTES], struct str key, struct str text);
 
 void random_bytes(void *out, size_t len); /* aborts if the system has none */
 
 void hex_text(char *out, const void *at, size_t len); /* writes 2 * len, no NUL */
-MUST_USE bool hex_bytes(unsigned char *out, size_t len, struct str hex); /* exactly len bytes */
-struct str base64_text(struct arena *arena, const void *at, size_t len);     /* RFC 4648 4 */
-struct str base64url_text(struct arena *arena, const void *at, size_t len);  /* 5, no padding */
+MUST_USE bool hex_bytes(unsigned char *out, size_t len, struct str hex);    /* exactly len bytes */
+struct str base64_text(struct arena *arena, const void *at, size_t len);    /* RFC 4648 4 */
+struct str base64url_text(struct arena *arena, const void *at, size_t len); /* 5, no padding */
 /* Either alphabet, padding optional. *out lives in the arena. */
 MUST_USE bool base64_bytes(struct bytes *out, struct arena *arena, struct str text);
 

@@ -20,7 +20,7 @@ struct scan {
     const struct json_limits *limits;
     const char *problem;
     enum result result;
-    int64_t limit, seen; /* what a structural problem speaks of */
+    int64_t limit, seen;   /* what a structural problem speaks of */
     size_t members, pairs; /* of surrogates, escaped */
 };
 
@@ -153,7 +153,7 @@ static bool scan_number(struct scan *s)
     double real;
     if (whole)
         return str_int(&integer, text, INT64_MIN, INT64_MAX) ? true
-                                                              : bad(s, "integer out of range");
+                                                             : bad(s, "integer out of range");
     return str_double(&real, text) ? true : bad(s, "number out of range");
 }
 
@@ -195,8 +195,7 @@ static bool scan_object(struct scan *s, int64_t depth)
     } while (next_is(s, ','));
     if (!next_is(s, '}'))
         return bad(s, "expected ',' or '}'");
-    return count <= s->limits->object_keys ||
-           over(s, "object", s->limits->object_keys, count);
+    return count <= s->limits->object_keys || over(s, "object", s->limits->object_keys, count);
 }
 
 static bool scan_array(struct scan *s, int64_t depth)
@@ -214,8 +213,7 @@ static bool scan_array(struct scan *s, int64_t depth)
     } while (next_is(s, ','));
     if (!next_is(s, ']'))
         return bad(s, "expected ',' or ']'");
-    return count <= s->limits->array_items ||
-           over(s, "array", s->limits->array_items, count);
+    return count <= s->limits->array_items || over(s, "array", s->limits->array_items, count);
 }
 
 static bool scan_value(struct scan *s, int64_t depth)
@@ -264,8 +262,7 @@ static size_t members_of(struct json_object *value)
 static struct str structure_text(struct arena *arena, const struct scan *s)
 {
     if (strcmp(s->problem, "depth") == 0)
-        return arena_printf(arena, "JSON nesting depth exceeds limit of %lld",
-                            (long long)s->limit);
+        return arena_printf(arena, "JSON nesting depth exceeds limit of %lld", (long long)s->limit);
     return arena_printf(arena, "JSON %s has %lld %s (max %lld)", s->problem, (long long)s->seen,
                         strcmp(s->problem, "array") == 0 ? "items" : "keys", (long long)s->limit);
 }
@@ -274,10 +271,10 @@ static enum result refuse_text(struct arena *arena, struct json_fault *fault, co
 {
     if (fault) {
         fault->at = (size_t)(s->at - s->from);
-        fault->message = s->result == ERR_INVALID_STRUCTURE
-                             ? structure_text(arena, s)
-                             : arena_printf(arena, "Invalid JSON body: %s at byte %zu",
-                                            s->problem, fault->at);
+        fault->message =
+            s->result == ERR_INVALID_STRUCTURE
+                ? structure_text(arena, s)
+                : arena_printf(arena, "Invalid JSON body: %s at byte %zu", s->problem, fault->at);
     }
     return s->result;
 }
@@ -390,8 +387,7 @@ struct str json_str(struct json_object *value)
 {
     if (!json_object_is_type(value, json_type_string))
         return STR_NONE;
-    return (struct str){ json_object_get_string(value),
-                         (size_t)json_object_get_string_len(value) };
+    return (struct str){ json_object_get_string(value), (size_t)json_object_get_string_len(value) };
 }
 
 bool json_get_str(struct str *out, struct json_object *object, const char *key)
@@ -401,27 +397,6 @@ bool json_get_str(struct str *out, struct json_object *object, const char *key)
     if (!json_get(&value, object, key) || !json_object_is_type(value, json_type_string))
         return false;
     *out = json_str(value);
-    return true;
-}
-
-bool json_get_int(int64_t *out, struct json_object *object, const char *key)
-{
-    struct json_object *value;
-
-    if (!json_get(&value, object, key) || !json_object_is_type(value, json_type_int))
-        return false;
-    *out = json_object_get_int64(value);
-    return true;
-}
-
-bool json_get_double(double *out, struct json_object *object, const char *key)
-{
-    struct json_object *value;
-
-    if (!json_get(&value, object, key) || (!json_object_is_type(value, json_type_int) &&
-                                           !json_object_is_type(value, json_type_double)))
-        return false;
-    *out = json_object_get_double(value);
     return true;
 }
 

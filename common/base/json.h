@@ -31,8 +31,6 @@ MUST_USE enum result json_parse(struct json_object **out, struct arena *arena, s
 /* Borrowed from the object. false: absent, null or of another type. */
 bool json_get(struct json_object **out, struct json_object *object, const char *key);
 bool json_get_str(struct str *out, struct json_object *object, const char *key);
-bool json_get_int(int64_t *out, struct json_object *object, const char *key);
-bool json_get_double(double *out, struct json_object *object, const char *key);
 bool json_get_bool(bool *out, struct json_object *object, const char *key);
 struct str json_str(struct json_object *value); /* of a string; STR_NONE otherwise */
 

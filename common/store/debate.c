@@ -4,7 +4,6 @@
 #include "common/base/id.h"
 #include "common/store/job.h"
 
-
 #define DEBATE_COLUMNS                                                                             \
     "d.debate_id, d.slug, d.task, d.context, l.status, l.visibility, l.owner_id, d.agents,"        \
     " d.result, d.consensus_mode, d.consensus_strength, d.winner, d.final_answer, d.error,"        \
@@ -49,8 +48,8 @@ static const struct field number_row[] = { { FIELD(struct number, value) }, { 0 
 static bool is_stop_word(struct str word)
 {
     static const char *const words[] = {
-        "a",  "the", "an",   "is", "are",  "was", "were", "be",     "been",      "for",    "to",
-        "of", "and", "or",   "in", "on",   "at",  "by",   "with",   "that",      "this",   "it",
+        "a",  "the", "an",   "is",   "are",    "was",       "were",   "be",    "been", "for",  "to",
+        "of", "and", "or",   "in",   "on",     "at",        "by",     "with",  "that", "this", "it",
         "as", "how", "from", "what", "design", "implement", "create", "build", "make",
     };
 
@@ -136,8 +135,7 @@ static enum result insert_rows(struct db *db, const struct debate_draft *draft,
         TRY(db_run(NULL, db,
                    "INSERT INTO debate_agents (org_id, debate_id, agent, position, provider,"
                    " role) VALUES ($1, $2, $3, $4, $5, $6)",
-                   BIND(start->debate_id, agent->agent, (int64_t)i, agent->provider,
-                        agent->role)));
+                   BIND(start->debate_id, agent->agent, (int64_t)i, agent->provider, agent->role)));
     }
     return OK;
 }
@@ -225,11 +223,10 @@ static enum result end_queued(struct db *db, struct str debate_id, struct str re
                "UPDATE debates SET error = $3, completed_at = (SELECT now_us()),"
                " updated_at = (SELECT now_us()) WHERE org_id = $1 AND debate_id = $2",
                BIND(debate_id, reason)));
-    return event_append(NULL, db,
-                        &(struct event_draft){ .type = EVENT_debate_end,
-                                               .loop_id = debate_id,
-                                               .fields = end_fields,
-                                               .data = &end });
+    return event_append(
+        NULL, db,
+        &(struct event_draft){
+            .type = EVENT_debate_end, .loop_id = debate_id, .fields = end_fields, .data = &end });
 }
 
 enum result debate_cancel(struct db *db, struct str debate_id, struct str reason)
@@ -244,16 +241,18 @@ enum result debate_cancel(struct db *db, struct str debate_id, struct str reason
     if (result == ERR_NOT_FOUND)
         return ERR_NOT_CANCELLABLE;
     TRY(result);
-    /* A debate that lost its runner may have moved beyond queued with its job pending. */
-    if (!running && str_is(debate.status, "queued"))
+    if (!running) /* then no runner has it, and it is still queued */
         TRY(end_queued(db, debate_id, reason));
     return tx_commit(&tx);
 }
 
 static const struct field message_row[] = {
-    { FIELD(struct debate_message, round) },   { FIELD(struct debate_message, role) },
-    { FIELD(struct debate_message, content) }, { FIELD(struct debate_message, agent) },
-    { FIELD(struct debate_message, target) },  { FIELD(struct debate_message, timestamp) },
+    { FIELD(struct debate_message, round) },
+    { FIELD(struct debate_message, role) },
+    { FIELD(struct debate_message, content) },
+    { FIELD(struct debate_message, agent) },
+    { FIELD(struct debate_message, target) },
+    { FIELD(struct debate_message, timestamp) },
     { 0 },
 };
 

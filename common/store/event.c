@@ -15,18 +15,18 @@ static struct {
 } listener;
 
 static const struct field event_row[] = {
-    { FIELD(struct event, loop_id) },   { FIELD(struct event, seq) },
-    { FIELD(struct event, type) },      { FIELD(struct event, agent) },
-    { FIELD(struct event, agent_seq) }, { FIELD(struct event, round) },
-    { FIELD(struct event, task_id) },   { FIELD(struct event, at) },
-    { FIELD(struct event, trace_id) },  { FIELD(struct event, data) },
+    { FIELD(struct event, loop_id) },
+    { FIELD(struct event, seq) },
+    { FIELD(struct event, type) },
+    { FIELD(struct event, agent) },
+    { FIELD(struct event, agent_seq) },
+    { FIELD(struct event, round) },
+    { FIELD(struct event, task_id) },
+    { FIELD(struct event, at) },
+    { FIELD(struct event, trace_id) },
+    { FIELD(struct event, data) },
     { 0 },
 };
-
-const char *event_name(enum event_type type)
-{
-    return names[type];
-}
 
 void event_listen(event_listener *fn, void *arg)
 {
@@ -69,17 +69,18 @@ enum result event_append(struct event *out, struct db *db, const struct event_dr
     else
         buf_str(&data, STR("{}"));
     /* The agent's latest event is near the end of the loop: the key is read backwards. */
-    TRY(db_one(&told->event, db, event_row, ERR_INTERNAL,
-               "INSERT INTO events (org_id, loop_id, seq, type, agent, agent_seq, round, task_id,"
-               " at, trace_id, data) VALUES ($1, $2, $3, $4, $5,"
-               " CASE WHEN CAST($5 AS TEXT) IS NULL THEN 0 ELSE 1 + COALESCE((SELECT e.agent_seq FROM events e"
-               "  WHERE e.org_id = $1 AND e.loop_id = $2 AND e.agent = $5"
-               "  ORDER BY e.seq DESC LIMIT 1), 0) END,"
-               " $6, $7, (SELECT now_us()), $8, $9)"
-               " RETURNING loop_id, seq, type, agent, agent_seq, round, task_id, at, trace_id,"
-               " data",
-               BIND(draft->loop_id, seq.value, names[draft->type], draft->agent, draft->round,
-                    draft->task_id, draft->trace_id, buf_view(&data))));
+    TRY(db_one(
+        &told->event, db, event_row, ERR_INTERNAL,
+        "INSERT INTO events (org_id, loop_id, seq, type, agent, agent_seq, round, task_id,"
+        " at, trace_id, data) VALUES ($1, $2, $3, $4, $5,"
+        " CASE WHEN CAST($5 AS TEXT) IS NULL THEN 0 ELSE 1 + COALESCE((SELECT e.agent_seq FROM events e"
+        "  WHERE e.org_id = $1 AND e.loop_id = $2 AND e.agent = $5"
+        "  ORDER BY e.seq DESC LIMIT 1), 0) END,"
+        " $6, $7, (SELECT now_us()), $8, $9)"
+        " RETURNING loop_id, seq, type, agent, agent_seq, round, task_id, at, trace_id,"
+        " data",
+        BIND(draft->loop_id, seq.value, names[draft->type], draft->agent, draft->round,
+             draft->task_id, draft->trace_id, buf_view(&data))));
     told->org_id = db_org(db);
     tx_after(db, announce, told);
     if (out)
@@ -127,33 +128,16 @@ void event_encode(struct buf *out, const struct event *event)
     buf_char(out, '}');
 }
 
-const struct field loop_row[] = {
-    { FIELD(struct loop, loop_id) }, { FIELD(struct loop, kind) },
-    { FIELD(struct loop, owner_id) }, { FIELD(struct loop, visibility) },
-    { FIELD(struct loop, status) },  { FIELD(struct loop, last_seq) },
-    { FIELD(struct loop, moved_at) }, { FIELD(struct loop, ended_at) },
-    { 0 },
-};
-
 enum result loop_insert(struct db *db, const struct loop_draft *draft)
 {
-    return db_run(NULL, db,
-                  "INSERT INTO loops (org_id, loop_id, kind, owner_id, visibility, status,"
-                  " moved_at) VALUES ($1, $2, $3, $4, $5, $6, (SELECT now_us()))",
-                  BIND(draft->loop_id, draft->kind, draft->owner_id, draft->visibility,
-                       draft->status));
+    return db_run(
+        NULL, db,
+        "INSERT INTO loops (org_id, loop_id, kind, owner_id, visibility, status,"
+        " moved_at) VALUES ($1, $2, $3, $4, $5, $6, (SELECT now_us()))",
+        BIND(draft->loop_id, draft->kind, draft->owner_id, draft->visibility, draft->status));
 }
 
-enum result loop_find(struct loop *out, struct db *db, struct str loop_id)
-{
-    return db_one(out, db, loop_row, ERR_NOT_FOUND,
-                  "SELECT loop_id, kind, owner_id, visibility, status, last_seq, moved_at,"
-                  " ended_at FROM loops WHERE org_id = $1 AND loop_id = $2",
-                  BIND(loop_id));
-}
-
-enum result loop_move(struct db *db, struct str loop_id, struct str from, struct str to,
-                      bool final)
+enum result loop_move(struct db *db, struct str loop_id, struct str from, struct str to, bool final)
 {
     int64_t changed;
 

@@ -16,8 +16,6 @@ enum event_type {
     EVENT_COUNT
 };
 
-const char *event_name(enum event_type type);
-
 struct event_draft {
     enum event_type type;
     struct str loop_id, agent, task_id, trace_id; /* agent, task_id, trace_id: optional */
@@ -50,17 +48,8 @@ struct loop_draft {
     struct str loop_id, kind, owner_id, visibility, status;
 };
 
-struct loop {
-    struct str loop_id, kind, owner_id, visibility, status;
-    int64_t last_seq;
-    struct utc moved_at, ended_at;
-};
-
-extern const struct field loop_row[];
-
 /* Inside a transaction. */
 MUST_USE enum result loop_insert(struct db *db, const struct loop_draft *draft);
-MUST_USE enum result loop_find(struct loop *out, struct db *db, struct str loop_id);
 /* Compare and set: from one status to another; final ones never change. ERR_CONFLICT. */
 MUST_USE enum result loop_move(struct db *db, struct str loop_id, struct str from, struct str to,
                                bool final);

@@ -4,15 +4,17 @@
 
 #define ATTEMPTS 4 /* the first and three more */
 
-/* A transaction that lost against another has written nothing, so the whole runs again. */
+/* A transaction that lost against another has written nothing, so the whole runs again, from the
+ * response as the stages before left it: their headers stay. */
 enum result stage_handler(struct request *r)
 {
+    const struct response before = *r->response;
     enum result result = ERR_DATABASE_RETRY;
 
     for (int i = 0; i < ATTEMPTS && result == ERR_DATABASE_RETRY; i++) {
         if (monotonic_us() >= r->deadline_us)
             return ERR_TIMEOUT;
-        response_clear(r);
+        *r->response = before;
         r->refusal = (struct refusal){ 0 };
         result = r->route->handler(r);
     }

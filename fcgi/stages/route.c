@@ -27,7 +27,8 @@ static int path_version(struct str *rest, struct str path)
 /* X-API-Version: 1, v1, V1, 1.0; Accept: ...vnd.aragora.v1... 0: not asked for. */
 static int header_version(const struct request *r)
 {
-    static const char *const words[][4] = { { "1", "v1", "V1", "1.0" }, { "2", "v2", "V2", "2.0" } };
+    static const char *const words[][4] = { { "1", "v1", "V1", "1.0" },
+                                            { "2", "v2", "V2", "2.0" } };
     struct str sent = str_trim(header(r, "x-api-version"));
     size_t at;
 
@@ -40,29 +41,25 @@ static int header_version(const struct request *r)
     return str_find(&at, header(r, "accept"), STR("vnd.aragora.v2")) ? 2 : 0;
 }
 
-struct candidates {
-    struct str paths[3];
-    size_t count;
-};
-
-/* The path as sent; with the version that its sender left out; without one (http.md 2.2). */
-static struct candidates candidates(struct request *r)
+/* Sets the version of the request. *unversioned: the path without the one that it names. */
+static void read_version(struct str *unversioned, struct request *r)
 {
-    struct candidates list = { .paths = { r->path }, .count = 1 };
-    struct str rest = STR_NONE;
-    bool api = str_starts(r->path, STR("/api/"));
-    int in_path = path_version(&rest, r->path), asked = header_version(r);
+    int in_path = path_version(unversioned, r->path);
+    int asked = in_path ? in_path : header_version(r);
 
-    if (in_path) {
-        r->version = in_path;
-        list.paths[list.count++] = arena_printf(r->arena, "/api%.*s", STR_ARG(rest));
-        return list;
-    }
-    r->version = asked ? asked : api ? 1 : 2;
-    if (api)
-        list.paths[list.count++] = arena_printf(r->arena, "/api/v%d%.*s", r->version,
-                                                STR_ARG(str_slice(r->path, 4, r->path.len)));
-    return list;
+    r->version = asked ? asked : str_starts(r->path, STR("/api/")) ? 1 : 2;
+}
+
+/* Where the path as sent finds nothing: without a version that no row has (/api/v9/x), or with
+ * the one that its sender left out (http.md 2.2). STR_NONE: it has no other form. */
+static struct str other_form(struct request *r, struct str unversioned)
+{
+    if (unversioned.at)
+        return arena_printf(r->arena, "/api" STR_FMT, STR_ARG(unversioned));
+    if (!str_starts(r->path, STR("/api/")))
+        return STR_NONE;
+    return arena_printf(r->arena, "/api/v%d" STR_FMT, r->version,
+                        STR_ARG(str_slice(r->path, 4, r->path.len)));
 }
 
 static enum result refuse_method(struct request *r)
@@ -79,20 +76,21 @@ static enum result refuse_method(struct request *r)
 static enum result find(struct request *r)
 {
     const struct route_index *routes = worker_routes(exchange_of(r)->worker);
-    struct candidates list = candidates(r);
-    unsigned allowed = 0, some;
+    struct str unversioned = STR_NONE, other;
+    unsigned allowed = 0, more = 0;
     char text[ALLOW_TEXT];
 
-    for (size_t i = 0; i < list.count; i++) {
-        some = 0;
-        if (route_find(&r->route, &some, r->params, routes, r->method, list.paths[i]))
-            return OK;
-        allowed |= some;
-    }
+    read_version(&unversioned, r);
+    if (route_find(&r->route, &allowed, r->params, routes, r->method, r->path))
+        return OK;
+    other = other_form(r, unversioned);
+    if (other.at && route_find(&r->route, &more, r->params, routes, r->method, other))
+        return OK;
+    allowed |= more;
     if (!allowed)
         return refuse(r, ERR_NO_ROUTE,
-                      .message = arena_printf(r->arena, "API endpoint not found: %.*s",
-                                              STR_ARG(r->path)));
+                      .message =
+                          arena_printf(r->arena, "API endpoint not found: %.*s", STR_ARG(r->path)));
     size_t len = allow_header(text, sizeof(text), allowed);
     reply_header(r, "Allow", (struct str){ text, len });
     return refuse(r, ERR_METHOD);
@@ -101,9 +99,9 @@ static enum result find(struct request *r)
 enum result stage_route(struct request *r)
 {
     const struct exchange *exchange = exchange_of(r);
-    struct str decoded = arena_printf(r->arena, "%.*s%.*s",
-                                      STR_ARG(exchange_param(exchange, "SCRIPT_NAME")),
-                                      STR_ARG(exchange_param(exchange, "PATH_INFO")));
+    struct str decoded =
+        arena_printf(r->arena, "%.*s%.*s", STR_ARG(exchange_param(exchange, "SCRIPT_NAME")),
+                     STR_ARG(exchange_param(exchange, "PATH_INFO")));
 
     if (r->method == METHOD_COUNT)
         return refuse_method(r);

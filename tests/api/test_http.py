@@ -138,7 +138,7 @@ def test_a_debate_is_stored_before_the_answer_and_found_by_all_its_paths(owner):
     assert made.headers["x-aragora-demo"] == "1"
     debate = made.json()["debate_id"]
     assert debate.startswith("adhoc_") and len(debate) == 38
-    for prefix in ("/api", "/api/v1", "/api/v2"):
+    for prefix in ("/api", "/api/v1", "/api/v2", "/api/v9"):
         assert owner.get(f"{prefix}/debates/{debate}").json()["id"] == debate
     events = owner.get(f"/api/v1/debates/{debate}/events", params={"since": 1}).json()
     assert events["events"][0]["type"] == "debate_start"
