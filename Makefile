@@ -19,6 +19,8 @@ CFLAGS += -D_FORTIFY_SOURCE=2
 endif
 CPPFLAGS = -I. -include banned.h $(shell pkg-config --cflags $(PKGS))
 LDFLAGS  = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(SANLIB)
+V       ?= 0
+say      = $(if $(filter 0,$(V)),@printf '  %-4s %s\n' $(1) $@;) # V=1 shows the commands
 LDLIBS   = $(shell pkg-config --libs $(PKGS)) -lfcgi -lpthread -lm
 
 objs  = $(patsubst %.c,$(B)/%.o,$(wildcard $(1)))
@@ -42,25 +44,25 @@ $(B)/bin/aragora-debated: $(call objs,debated/*.c)
 
 $(PROGS): $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(LDLIBS)
+	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(LDLIBS)
 
 $(LIB): $(filter-out $(B)/fcgi/main.o,$(call objs,common/*/*.c handlers/*.c handlers/*/*.c fcgi/*.c fcgi/stages/*.c)) \
         $(B)/gen/migrations.o
-	rm -f $@ && $(AR) rcs $@ $^
+	$(call say,AR)rm -f $@ && $(AR) rcs $@ $^
 
 $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # The migrations stand in the binary: one array of names and texts.
 $(B)/gen/migrations.c: $(SQL) deploy/embed.sh
 	@mkdir -p $(@D)
 	sh deploy/embed.sh $(SQL) > $@.tmp && mv $@.tmp $@
 $(B)/gen/migrations.o: $(B)/gen/migrations.c
-	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(call say,CC)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 $(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(HELP) $(filter-out $(B)/debated/main.o,$(call objs,debated/*.c)) $(LIB)
-	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) -lcmocka $(LDLIBS)
+	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) -lcmocka $(LDLIBS)
 
 ## deps: install the Debian packages that building and testing need
 deps:
@@ -88,14 +90,15 @@ unit: $(TESTS)
 api: all
 	sh tests/run.sh tests/api
 
-## lint: includes point the allowed way, man pages are clean
+## lint: includes point the allowed way, sources are formatted, man pages are clean
 lint:
 	sh tests/lint/includes.sh
+	@clang-format-14 --dry-run -Werror $(shell git ls-files '*.c' '*.h')
 	mandoc -T lint -W warning man/*
 
 ## format: rewrite the sources as .clang-format says
 format:
-	clang-format-14 -i $(shell git ls-files '*.c' '*.h')
+	@clang-format-14 -i $(shell git ls-files '*.c' '*.h')
 
 ## install: into $(DESTDIR)$(PREFIX)
 install: all

@@ -69,8 +69,8 @@ static struct list copy_params(struct arena *arena, char **environment)
         if (!str_find(&equals, line, STR("=")) || !is_wanted(str_slice(line, 0, equals)))
             continue;
         line = arena_str(arena, line);
-        params[list.count++] = (struct param){ str_slice(line, 0, equals),
-                                               str_slice(line, equals + 1, line.len) };
+        params[list.count++] =
+            (struct param){ str_slice(line, 0, equals), str_slice(line, equals + 1, line.len) };
     }
     list.at = params;
     return list;

@@ -74,8 +74,7 @@ const struct route_index *worker_routes(const struct worker *worker)
 
 struct segment *worker_segment(struct worker *worker)
 {
-    if (!worker->segment &&
-        segment_open(&worker->segment, setting_cstr(SETTING_DATA_DIR)) != OK)
+    if (!worker->segment && segment_open(&worker->segment, setting_cstr(SETTING_DATA_DIR)) != OK)
         worker->segment = NULL;
     return worker->segment;
 }
@@ -143,10 +142,9 @@ static void log_access(const struct request *r)
     char took[32];
 
     snprintf(took, sizeof(took), "%.1f", (double)took_us / 1000);
-    log_event(level, "request", "method",
-              log_str(exchange_param(exchange_of(r), "REQUEST_METHOD")), "path", log_str(r->path),
-              "status", log_int(r->response->status), "duration_ms", took, "ip",
-              log_str(r->address), "bytes", log_int((int64_t)r->response->body.len), "slow",
+    log_event(level, "request", "method", log_str(exchange_param(exchange_of(r), "REQUEST_METHOD")),
+              "path", log_str(r->path), "status", log_int(r->response->status), "duration_ms", took,
+              "ip", log_str(r->address), "bytes", log_int((int64_t)r->response->body.len), "slow",
               took_us > SLOW_US ? "true" : "false");
 }
 

@@ -69,7 +69,7 @@ static const struct {
     const char *name;
     enum method method;
 } methods[] = {
-    { "GET", METHOD_GET }, { "HEAD", METHOD_GET },     { "POST", METHOD_POST },
+    { "GET", METHOD_GET }, { "HEAD", METHOD_GET },    { "POST", METHOD_POST },
     { "PUT", METHOD_PUT }, { "PATCH", METHOD_PATCH }, { "DELETE", METHOD_DELETE },
 };
 

@@ -71,8 +71,7 @@ static struct str header_value(struct request *r, struct str value)
 void reply_header(struct request *r, const char *name, struct str value)
 {
     struct response *response = r->response;
-    struct response_header *old =
-        strcasecmp(name, "Set-Cookie") == 0 ? NULL : find(response, name);
+    struct response_header *old = strcasecmp(name, "Set-Cookie") == 0 ? NULL : find(response, name);
 
     if (!old) {
         assert(response->header_count < RESPONSE_HEADERS_MAX);

@@ -19,9 +19,8 @@ void route_index_free(struct route_index *index); /* NULL is fine */
 
 /* params: borrowed from path, in the order of the braces. false: *allowed has one bit per enum
  * method that the path knows; none: there is no such path. */
-MUST_USE bool route_find(const struct route **out, unsigned *allowed,
-                         struct str params[PARAMS_MAX], const struct route_index *index,
-                         enum method method, struct str path);
+MUST_USE bool route_find(const struct route **out, unsigned *allowed, struct str params[PARAMS_MAX],
+                         const struct route_index *index, enum method method, struct str path);
 
 /* "DELETE, GET, HEAD, OPTIONS": the methods by name, HEAD with GET, OPTIONS always. */
 size_t allow_header(char *out, size_t size, unsigned methods);

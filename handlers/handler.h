@@ -37,8 +37,8 @@ struct route {
     const char *file;
     int line;
 
-    const char *id; /* operationId, from the handler's name */
-    const char *alias[4]; /* other paths of the same operation */
+    const char *id;         /* operationId, from the handler's name */
+    const char *alias[4];   /* other paths of the same operation */
     const char *permission; /* NULL: see public and signed_in */
     bool public;            /* no credential needed; one that is sent must be good */
     bool signed_in;         /* any credential, no permission */
@@ -60,8 +60,12 @@ struct route {
 #define ROUTE(method_, path_, handler_)                                                            \
     .method = METHOD_##method_, .path = path_, .handler = handler_, .file = __FILE__,              \
     .line = __LINE__, .id = #handler_
-#define INPUT(type, table)    .input = table, .input_size = sizeof(type)
-#define ERRORS(...)           .errors = (const enum result[]){ __VA_ARGS__, OK }
+#define INPUT(type, table) .input = table, .input_size = sizeof(type)
+#define ERRORS(...)                                                                                \
+    .errors = (const enum result[])                                                                \
+    {                                                                                              \
+        __VA_ARGS__, OK                                                                            \
+    }
 
 /* Every family's rows, in registries.c; ends with NULL. */
 extern const struct route *const route_tables[];
@@ -87,17 +91,17 @@ struct request {
     const struct route *route;
     enum method method;
     bool head;
-    int version;        /* 1 or 2 (http.md 2.2) */
-    struct str path;    /* decoded, collapsed */
-    struct str query;   /* raw */
-    struct str body;    /* whole */
-    struct str address; /* of the client (http.md 8, Client IP) */
+    int version;                   /* 1 or 2 (http.md 2.2) */
+    struct str path;               /* decoded, collapsed */
+    struct str query;              /* raw */
+    struct str body;               /* whole */
+    struct str address;            /* of the client (http.md 8, Client IP) */
     struct str params[PARAMS_MAX]; /* in the order of the braces */
     struct principal who;
     struct str request_id, trace_id, span_id, parent_span;
     int64_t received_us, deadline_us; /* monotonic */
-    void *input;    /* what the row's INPUT says; checked */
-    uint64_t given; /* bit i: field i of the input table was sent */
+    void *input;                      /* what the row's INPUT says; checked */
+    uint64_t given;                   /* bit i: field i of the input table was sent */
     struct refusal refusal;
     struct response *response;
 };
@@ -105,8 +109,7 @@ struct request {
 /* A header of the request by its name in lower case; STR_NONE if not sent. */
 struct str header(const struct request *r, const char *name);
 /* Was this member of the input sent? */
-#define given(r, table, member)                                                                    \
-    (((r)->given >> field_index((table), #member)) & 1)
+#define given(r, table, member) (((r)->given >> field_index((table), #member)) & 1)
 size_t field_index(const struct field *fields, const char *name);
 
 /* 200 with the row's reply table. Returns DONE. */
@@ -117,8 +120,7 @@ MUST_USE enum result reply_text(struct request *r, int status, const char *type,
 void reply_header(struct request *r, const char *name, struct str value);
 
 /* return refuse(r, ERR_VALIDATION, .field = STR("task"), .message = ...); */
-#define refuse(r, result_, ...)                                                                    \
-    refuse_with(r, (struct refusal){ .result = (result_), __VA_ARGS__ })
+#define refuse(r, result_, ...) refuse_with(r, (struct refusal){ .result = (result_), __VA_ARGS__ })
 enum result refuse_with(struct request *r, struct refusal refusal);
 
 /* The OpenAPI 3.1 document of all rows. */

@@ -72,8 +72,8 @@ static int compare_rows(const void *key, const void *row)
 
 bool permission_roles(unsigned *out, struct str permission)
 {
-    const struct permission *row = bsearch(&permission, permissions, COUNT(permissions),
-                                           sizeof(*permissions), compare_rows);
+    const struct permission *row =
+        bsearch(&permission, permissions, COUNT(permissions), sizeof(*permissions), compare_rows);
 
     if (!row)
         return false;

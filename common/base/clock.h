@@ -4,8 +4,8 @@
 
 #include "common/base/buf.h"
 
-struct utc utc_now(void);         /* wall clock */
-int64_t monotonic_us(void);       /* for limits and durations */
+struct utc utc_now(void);          /* wall clock */
+int64_t monotonic_us(void);        /* for limits and durations */
 int64_t monotonic_coarse_us(void); /* the same clock at tick resolution, cheaper */
 
 #define UTC_TEXT 40

@@ -66,15 +66,15 @@ struct field {
     /* Input. */
     enum field_from from;
     bool required;
-    bool trim;            /* white space at both ends goes before the length is checked */
-    int64_t min, max;     /* characters, items, or value; max 0: no upper bound */
+    bool trim;        /* white space at both ends goes before the length is checked */
+    int64_t min, max; /* characters, items, or value; max 0: no upper bound */
     double min_real, max_real;
     bool clamp;           /* an out-of-range or unreadable number takes the bound or fallback */
     const char *fallback; /* as text; NULL: zero, or the type's absent value */
     const char *const *choices; /* ends with NULL; an enum's or a text's words */
     enum field_pattern pattern;
     enum json_kind kind;
-    const char *alias;      /* a second name that is accepted */
+    const char *alias; /* a second name that is accepted */
     bool deprecated;
 
     /* Output. */
@@ -86,6 +86,7 @@ struct field {
     const char *doc; /* one line */
 };
 
+/* clang-format off */
 #define FIELD_TYPE(owner, member)                                                                  \
     _Generic(((owner *)0)->member,                                                                 \
         struct str: FIELD_STR,                                                                     \
@@ -96,6 +97,7 @@ struct field {
         unsigned: FIELD_ENUM,                                                                      \
         struct json_text: FIELD_JSON,                                                              \
         struct bytes: FIELD_BYTES)
+/* clang-format on */
 
 #define FIELD(owner, member)                                                                       \
     .name = #member, .offset = offsetof(owner, member), .type = FIELD_TYPE(owner, member)

@@ -75,9 +75,8 @@ static enum result refuse_bound(const struct target *t, const char *which, doubl
     char number[DOUBLE_TEXT];
 
     double_text(number, bound);
-    return refuse(t, arena_printf(t->arena, "must %s %s %s%s%s",
-                                  *unit == 'i' ? "have" : "be", which, number, *unit ? " " : "",
-                                  unit));
+    return refuse(t, arena_printf(t->arena, "must %s %s %s%s%s", *unit == 'i' ? "have" : "be",
+                                  which, number, *unit ? " " : "", unit));
 }
 
 static enum result check_count(const struct target *t, int64_t count, const char *unit)

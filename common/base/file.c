@@ -59,8 +59,7 @@ static void sync_parent(struct arena *arena, struct str path)
     while (len && path.at[len - 1] != '/')
         len--;
     struct str parent = len ? str_slice(path, 0, len) : STR(".");
-    CLEANUP(close_fd) int fd =
-        open(arena_cstr(arena, parent), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    CLEANUP(close_fd) int fd = open(arena_cstr(arena, parent), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd >= 0)
         (void)fsync(fd); /* some file systems refuse it; the data is written all the same */
 }

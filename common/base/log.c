@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define REDACTED       "[REDACTED]"
+#define REDACTED "[REDACTED]"
 
 static struct {
     const char *program;
@@ -44,11 +44,15 @@ void log_context(struct str request_id, struct str trace_id)
 static bool names_a_secret(const char *name)
 {
     static const char *const words[] = {
-        "password",    "passwd",      "secret",        "token",      "api_key",
-        "apikey",      "api-key",     "bearer",        "authorization", "credential",
-        "private_key", "privatekey",  "signing_key",   "encryption_key", "client_id",
-        "session_key", "credit_card", "card_number",   "cvv",        "cookie",
-        "session_id",  "dsn",         "database_url",  "connection_string", "ssn",
+        "password",    "passwd",         "secret",
+        "token",       "api_key",        "apikey",
+        "api-key",     "bearer",         "authorization",
+        "credential",  "private_key",    "privatekey",
+        "signing_key", "encryption_key", "client_id",
+        "session_key", "credit_card",    "card_number",
+        "cvv",         "cookie",         "session_id",
+        "dsn",         "database_url",   "connection_string",
+        "ssn",
     };
 
     for (size_t i = 0; i < COUNT(words); i++)
@@ -64,8 +68,8 @@ static bool looks_secret(struct str value)
         const char *mark;
         size_t more; /* characters that must follow */
     } shapes[] = {
-        { "sk-", 20 },   { "sk_", 20 },           { "ara_", 20 },        { "Bearer ", 8 },
-        { "eyJ", 20 },   { "AKIA", 16 },          { "-----BEGIN", 8 },   { "postgres://", 4 },
+        { "sk-", 20 },          { "sk_", 20 },     { "ara_", 20 },      { "Bearer ", 8 },
+        { "eyJ", 20 },          { "AKIA", 16 },    { "-----BEGIN", 8 }, { "postgres://", 4 },
         { "postgresql://", 4 }, { "redis://", 4 }, { "password=", 1 },
     };
     size_t at;

@@ -56,9 +56,8 @@ static bool create(const char *name, const struct stat *directory)
     if (fd < 0)
         return false;
     bool good = fchmod(fd, mode) == 0 && ftruncate(fd, sizeof(struct layout)) == 0;
-    struct layout *layout = good ? mmap(NULL, sizeof(*layout), PROT_READ | PROT_WRITE, MAP_SHARED,
-                                        fd, 0)
-                                 : MAP_FAILED;
+    struct layout *layout =
+        good ? mmap(NULL, sizeof(*layout), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) : MAP_FAILED;
     good = layout != MAP_FAILED && prepare(layout);
     if (layout != MAP_FAILED)
         munmap(layout, sizeof(*layout));

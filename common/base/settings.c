@@ -82,8 +82,7 @@ static bool check(enum setting setting)
         return str_int(&values[setting].integer, text, row->min, row->max);
     case SETTING_REAL:
         return str_double(&values[setting].real, text) &&
-               values[setting].real >= (double)row->min &&
-               values[setting].real <= (double)row->max;
+               values[setting].real >= (double)row->min && values[setting].real <= (double)row->max;
     case SETTING_FLAG:
         if (!str_bool(&flag, text))
             return false;
@@ -186,8 +185,7 @@ enum result settings_load(const char **problem)
     for (enum setting i = 0; i < SETTING_COUNT; i++) {
         if (check(i))
             continue;
-        snprintf(message, sizeof(message), "%s: not a valid value: %s", rows[i].name,
-                 rows[i].doc);
+        snprintf(message, sizeof(message), "%s: not a valid value: %s", rows[i].name, rows[i].doc);
         *problem = message;
         return ERR_SETTING;
     }

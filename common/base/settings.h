@@ -19,8 +19,8 @@ enum setting_type {
     SETTING_TEXT,
     SETTING_SECRET, /* a text that is never shown */
     SETTING_PATH,
-    SETTING_LIST,   /* comma separated */
-    SETTING_WORD,   /* one of the words in unit, separated by | */
+    SETTING_LIST, /* comma separated */
+    SETTING_WORD, /* one of the words in unit, separated by | */
     SETTING_INT,
     SETTING_REAL,
     SETTING_FLAG,
@@ -32,7 +32,7 @@ struct setting_row {
     const char *id;   /* as in the enum, without SETTING_ */
     const char *name; /* of the environment variable */
     enum setting_type type;
-    int64_t min, max; /* of INT and REAL; for texts the greatest length */
+    int64_t min, max;     /* of INT and REAL; for texts the greatest length */
     const char *fallback; /* NULL: unset */
     const char *unit;     /* s, ms, bytes, or the words of a SETTING_WORD */
     const char *doc;      /* one sentence */
@@ -49,7 +49,7 @@ MUST_USE enum result settings_load(const char **problem);
 void setting_override(enum setting setting, const char *value);
 
 /* Never fail after settings_load(). Strings live as long as the process. */
-struct str setting_str(enum setting setting); /* STR_NONE: unset */
+struct str setting_str(enum setting setting);   /* STR_NONE: unset */
 const char *setting_cstr(enum setting setting); /* "" when unset */
 int64_t setting_int(enum setting setting);
 double setting_real(enum setting setting);

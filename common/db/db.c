@@ -58,8 +58,8 @@ enum result db_open(struct db **out, const struct db_config *config)
         pair[i].owner = &pair[0];
         pair[i].system = &pair[1];
     }
-    enum result result = pair->backend->open(&pair->connection, config, pair->problem,
-                                             sizeof(pair->problem));
+    enum result result =
+        pair->backend->open(&pair->connection, config, pair->problem, sizeof(pair->problem));
     if (result != OK) {
         free(pair);
         return result;
@@ -195,10 +195,10 @@ static void copy_value(void *member, const struct field *field, struct arena *ar
         *(unsigned *)member = field->choices[choice] ? choice : 0;
         break;
     case FIELD_BYTES: {
-        struct str copy = value->type == BIND_BYTES
-                              ? arena_str(arena, (struct str){ (const char *)value->bytes.at,
-                                                               value->bytes.len })
-                              : STR_NONE;
+        struct str copy =
+            value->type == BIND_BYTES
+                ? arena_str(arena, (struct str){ (const char *)value->bytes.at, value->bytes.len })
+                : STR_NONE;
         *(struct bytes *)member = (struct bytes){ (const unsigned char *)copy.at, copy.len };
         break;
     }

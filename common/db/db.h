@@ -97,6 +97,7 @@ static inline struct bind bind_bytes(struct bytes v)
     return v.at ? (struct bind){ .type = BIND_BYTES, .bytes = v } : (struct bind){ 0 };
 }
 
+/* clang-format off */
 #define BIND_ONE(v)                                                                                \
     _Generic((v),                                                                                  \
         struct str: bind_str,                                                                      \
@@ -110,6 +111,7 @@ static inline struct bind bind_bytes(struct bytes v)
         struct utc: bind_utc,                                                                      \
         struct json_text: bind_json,                                                               \
         struct bytes: bind_bytes)(v)
+/* clang-format on */
 
 #define BIND_1(a)       BIND_ONE(a)
 #define BIND_2(a, ...)  BIND_ONE(a), BIND_1(__VA_ARGS__)
@@ -127,7 +129,8 @@ static inline struct bind bind_bytes(struct bytes v)
 #define BIND_14(a, ...) BIND_ONE(a), BIND_13(__VA_ARGS__)
 #define BIND_15(a, ...) BIND_ONE(a), BIND_14(__VA_ARGS__)
 #define BIND_16(a, ...) BIND_ONE(a), BIND_15(__VA_ARGS__)
-#define BIND_PICK(_1, _2, _3, _4, _5, _6, _7, _8, _9, _10, _11, _12, _13, _14, _15, _16, name, ...) \
+#define BIND_PICK(_1, _2, _3, _4, _5, _6, _7, _8, _9, _10, _11, _12, _13, _14, _15, _16, name,     \
+                  ...)                                                                             \
     name
 #define BIND_LIST(...)                                                                             \
     BIND_PICK(__VA_ARGS__, BIND_16, BIND_15, BIND_14, BIND_13, BIND_12, BIND_11, BIND_10, BIND_9,  \

@@ -11,9 +11,12 @@
 static const struct {
     const char *word, *spelling[2]; /* by enum db_backend */
 } words[] = {
-    { "JSON", { "TEXT", "text" } },     { "BIGINT", { "INTEGER", "bigint" } },
-    { "TIME", { "INTEGER", "bigint" } }, { "BOOL", { "INTEGER", "bigint" } },
-    { "DOUBLE", { "REAL", "double precision" } }, { "BYTES", { "BLOB", "bytea" } },
+    { "JSON", { "TEXT", "text" } },
+    { "BIGINT", { "INTEGER", "bigint" } },
+    { "TIME", { "INTEGER", "bigint" } },
+    { "BOOL", { "INTEGER", "bigint" } },
+    { "DOUBLE", { "REAL", "double precision" } },
+    { "BYTES", { "BLOB", "bytea" } },
 };
 
 static bool is_upper_word(char c)
@@ -98,8 +101,7 @@ static enum result read_applied(size_t *out, struct db *db)
     for (size_t i = 0; i < list.count; i++) {
         const struct applied *applied = (const struct applied *)list.at + i;
 
-        if (!str_eq(applied->checksum,
-                    sha256_hex(db_arena(db), str_from(migrations[i].sql))))
+        if (!str_eq(applied->checksum, sha256_hex(db_arena(db), str_from(migrations[i].sql))))
             return ERR_CONFLICT;
     }
     *out = list.count;
@@ -116,8 +118,7 @@ static enum result apply(struct db *db, size_t index)
     return db_run(NULL, db_system(db),
                   "INSERT INTO schema_migrations (version, name, checksum, applied_at)"
                   " VALUES ($1, $2, $3, (SELECT now_us()))",
-                  BIND((int64_t)index + 1, step->name,
-                       sha256_hex(arena, str_from(step->sql))));
+                  BIND((int64_t)index + 1, step->name, sha256_hex(arena, str_from(step->sql))));
 }
 
 enum result db_migrate(int64_t *applied, struct db *db)

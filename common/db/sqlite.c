@@ -87,8 +87,8 @@ static enum result configure(struct connection *c, bool sync_full)
     sqlite3_db_config(c->handle, SQLITE_DBCONFIG_DQS_DML, 0, NULL);
     sqlite3_db_config(c->handle, SQLITE_DBCONFIG_DQS_DDL, 0, NULL);
     sqlite3_progress_handler(c->handle, PROGRESS_STEPS, interrupted, c);
-    TRY(result_of(c, sqlite3_create_function(c->handle, "now_us", 0, SQLITE_UTF8, NULL, now_us,
-                                             NULL, NULL)));
+    TRY(result_of(
+        c, sqlite3_create_function(c->handle, "now_us", 0, SQLITE_UTF8, NULL, now_us, NULL, NULL)));
     TRY(sqlite_script(c, "PRAGMA journal_mode=WAL; PRAGMA foreign_keys=ON;"
                          "PRAGMA cache_size=-2048; PRAGMA temp_store=MEMORY;"));
     return sqlite_script(c, sync_full ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL");
@@ -104,9 +104,9 @@ static enum result sqlite_open(void **out, const struct db_config *config, char 
         abort();
     c->segment = config->segment;
     c->timeout_us = config->statement_timeout_us;
-    int code = sqlite3_open_v2(arena_cstr(arena, config->path), &c->handle,
-                               SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
-                               NULL);
+    int code =
+        sqlite3_open_v2(arena_cstr(arena, config->path), &c->handle,
+                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
     enum result result = code == SQLITE_OK ? configure(c, config->sync_full) : ERR_DATABASE;
     if (result != OK) {
         snprintf(problem, size, "%s", sqlite3_errmsg(c->handle));
@@ -130,8 +130,8 @@ static enum result prepare(sqlite3_stmt **out, struct connection *c, const char 
     slot->sql = NULL;
     slot->prepared = NULL;
     sqlite3_stmt *prepared;
-    TRY(result_of(c, sqlite3_prepare_v3(c->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &prepared,
-                                        NULL)));
+    TRY(result_of(
+        c, sqlite3_prepare_v3(c->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &prepared, NULL)));
     slot->sql = strdup(sql);
     if (!slot->sql)
         abort();
@@ -140,8 +140,8 @@ static enum result prepare(sqlite3_stmt **out, struct connection *c, const char 
 }
 
 /* In SQLite $1 is a name, numbered by first appearance. */
-static enum result bind_all(struct connection *c, sqlite3_stmt *statement,
-                            const struct bind *binds, size_t count)
+static enum result bind_all(struct connection *c, sqlite3_stmt *statement, const struct bind *binds,
+                            size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         char name[24];

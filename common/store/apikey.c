@@ -7,16 +7,11 @@
 #define PREFIX_CHARS 12
 
 const struct field apikey_row[] = {
-    { FIELD(struct apikey, key_id) },
-    { FIELD(struct apikey, user_id) },
-    { FIELD(struct apikey, name) },
-    { FIELD(struct apikey, key_prefix) },
-    { FIELD(struct apikey, scopes) },
-    { FIELD(struct apikey, created_at) },
-    { FIELD(struct apikey, expires_at) },
-    { FIELD(struct apikey, last_used_at) },
-    { FIELD(struct apikey, revoked_at) },
-    { 0 },
+    { FIELD(struct apikey, key_id) },     { FIELD(struct apikey, user_id) },
+    { FIELD(struct apikey, name) },       { FIELD(struct apikey, key_prefix) },
+    { FIELD(struct apikey, scopes) },     { FIELD(struct apikey, created_at) },
+    { FIELD(struct apikey, expires_at) }, { FIELD(struct apikey, last_used_at) },
+    { FIELD(struct apikey, revoked_at) }, { 0 },
 };
 
 struct holder {
@@ -25,9 +20,9 @@ struct holder {
 };
 
 static const struct field holder_row[] = {
-    { FIELD(struct holder, org_id) }, { FIELD(struct holder, key_id) },
+    { FIELD(struct holder, org_id) },  { FIELD(struct holder, key_id) },
     { FIELD(struct holder, user_id) }, { FIELD(struct holder, role) },
-    { FIELD(struct holder, scopes) }, { 0 },
+    { FIELD(struct holder, scopes) },  { 0 },
 };
 
 /* A JSON array of texts as a list of struct str. */
@@ -36,8 +31,8 @@ static enum result scope_list(struct list *out, struct arena *arena, struct json
     struct json_object *array;
 
     TRY(json_parse(&array, arena, scopes.text, &json_limits_wide, NULL));
-    size_t count = json_object_is_type(array, json_type_array) ? json_object_array_length(array)
-                                                               : 0;
+    size_t count =
+        json_object_is_type(array, json_type_array) ? json_object_array_length(array) : 0;
     struct str *items = arena_array(arena, count, sizeof(*items));
     for (size_t i = 0; i < count; i++)
         items[i] = arena_str(arena, json_str(json_object_array_get_idx(array, i)));
@@ -83,8 +78,8 @@ enum result apikey_create(struct str *key, struct db *db, struct str user_id, st
     int64_t changed;
 
     random_bytes(secret, sizeof(secret));
-    struct str text = arena_printf(arena, "ara_" STR_FMT,
-                                   STR_ARG(base64url_text(arena, secret, sizeof(secret))));
+    struct str text =
+        arena_printf(arena, "ara_" STR_FMT, STR_ARG(base64url_text(arena, secret, sizeof(secret))));
     TRY(db_run(&changed, db,
                "INSERT INTO api_keys (org_id, key_id, user_id, name, key_prefix, key_hash, scopes,"
                " created_at, expires_at)"

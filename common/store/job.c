@@ -3,10 +3,14 @@
 #include "common/base/id.h"
 
 static const struct field job_row[] = {
-    { FIELD(struct job, org_id) },     { FIELD(struct job, job_id) },
-    { FIELD(struct job, kind) },       { FIELD(struct job, subject_id) },
-    { FIELD(struct job, payload) },    { FIELD(struct job, lease_owner) },
-    { FIELD(struct job, fence) },      { FIELD(struct job, losses) },
+    { FIELD(struct job, org_id) },
+    { FIELD(struct job, job_id) },
+    { FIELD(struct job, kind) },
+    { FIELD(struct job, subject_id) },
+    { FIELD(struct job, payload) },
+    { FIELD(struct job, lease_owner) },
+    { FIELD(struct job, fence) },
+    { FIELD(struct job, losses) },
     { 0 },
 };
 
@@ -152,9 +156,9 @@ enum result job_waiting(int64_t *out, struct db *db, struct str kind)
 }
 
 static const struct field step_row[] = {
-    { FIELD(struct step, step) },    { FIELD(struct step, status) },
-    { FIELD(struct step, agent) },   { FIELD(struct step, task_id) },
-    { FIELD(struct step, text) },    { FIELD(struct step, result) },
+    { FIELD(struct step, step) },     { FIELD(struct step, status) },
+    { FIELD(struct step, agent) },    { FIELD(struct step, task_id) },
+    { FIELD(struct step, text) },     { FIELD(struct step, result) },
     { FIELD(struct step, attempts) }, { 0 },
 };
 
@@ -197,6 +201,6 @@ enum result step_done(struct db *db, const struct job *job, struct str step, str
                " text = excluded.text, result = excluded.result,"
                " updated_at = excluded.updated_at",
                BIND(job->job_id, step, status, text, result)));
-    return db_run(NULL, db,
-                  "UPDATE jobs SET losses = 0 WHERE org_id = $1 AND job_id = $2", BIND(job->job_id));
+    return db_run(NULL, db, "UPDATE jobs SET losses = 0 WHERE org_id = $1 AND job_id = $2",
+                  BIND(job->job_id));
 }

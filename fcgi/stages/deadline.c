@@ -4,8 +4,8 @@
 
 enum result stage_deadline(struct request *r)
 {
-    enum setting setting = setting_given(SETTING_REQUEST_TIMEOUT) ? SETTING_REQUEST_TIMEOUT
-                                                                  : SETTING_API_TIMEOUT;
+    enum setting setting =
+        setting_given(SETTING_REQUEST_TIMEOUT) ? SETTING_REQUEST_TIMEOUT : SETTING_API_TIMEOUT;
 
     r->deadline_us = r->received_us + setting_int(setting) * US_PER_S;
     return OK;

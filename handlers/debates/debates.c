@@ -6,7 +6,6 @@
 #include "common/base/settings.h"
 #include "common/store/debate.h"
 
-
 /* --- Create ------------------------------------------------------------------------------ */
 
 struct debate_create_in {
@@ -82,9 +81,8 @@ static enum result agent_names(struct list *out, struct request *r, struct json_
 
             if (!name.at && !json_get_str(&name, item, "name") &&
                 !json_get_str(&name, item, "provider"))
-                return bad_agents(r, arena_printf(r->arena,
-                                                  "Field 'agents[%zu]' must be of type string",
-                                                  i));
+                return bad_agents(
+                    r, arena_printf(r->arena, "Field 'agents[%zu]' must be of type string", i));
             names[count++] = name;
         }
     } else if (!json_object_is_type(value, json_type_string)) {
@@ -113,11 +111,11 @@ static enum result take_agent(struct debate_agent *out, struct request *r, struc
                       .suggestion = STR("Use demo agents, for example \"agents\": [\"demo\", "
                                         "\"demo-skeptic\", \"demo-optimist\"]"),
                       .use_playground = true);
-    struct str name = persona.len ? arena_printf(r->arena, "demo-" STR_FMT, STR_ARG(persona))
-                                  : provider;
+    struct str name =
+        persona.len ? arena_printf(r->arena, "demo-" STR_FMT, STR_ARG(persona)) : provider;
     if (!field_matches(PATTERN_AGENT, name))
-        return bad_agents(r, arena_printf(r->arena, "Field 'agents[%zu]' has invalid format",
-                                          index));
+        return bad_agents(r,
+                          arena_printf(r->arena, "Field 'agents[%zu]' has invalid format", index));
     *out = (struct debate_agent){ .agent = name,
                                   .provider = STR("demo"),
                                   .role = role.len ? role : str_from(roles[index % 3]) };
@@ -133,8 +131,8 @@ static void make_unique(struct request *r, struct debate_agent *agents, size_t i
     for (size_t i = 0; i < index; i++) {
         if (!str_eq(agents[i].agent, agents[index].agent))
             continue;
-        agents[index].agent = arena_printf(r->arena, STR_FMT "-%d", STR_ARG(str_cut(name, 28)),
-                                           ++number);
+        agents[index].agent =
+            arena_printf(r->arena, STR_FMT "-%d", STR_ARG(str_cut(name, 28)), ++number);
         i = (size_t)-1; /* the new name is compared from the start */
     }
 }
@@ -237,8 +235,7 @@ static const struct field debate_out[] = {
     { FIELD(struct debate, consensus_reached), .doc = "The rule was met" },
     { FIELD(struct debate, consensus_strength), .doc = "unanimous, strong, medium or weak" },
     { FIELD(struct debate, confidence), .absent = ABSENT_EMPTY, .doc = "0 to 1" },
-    { FIELD_AS("agreement", struct debate, confidence), .absent = ABSENT_EMPTY,
-      .doc = "The same" },
+    { FIELD_AS("agreement", struct debate, confidence), .absent = ABSENT_EMPTY, .doc = "The same" },
     { FIELD(struct debate, winner), .doc = "Agent whose proposal won" },
     { FIELD(struct debate, final_answer), .doc = "The decision" },
     { FIELD_AS("conclusion", struct debate, final_answer), .doc = "The same" },
@@ -258,8 +255,8 @@ static const struct field debate_out[] = {
 static const struct {
     const char *stored, *wire;
 } status_words[] = {
-    { "queued", "created" },   { "starting", "created" }, { "initializing", "running" },
-    { "active", "running" },   { "error", "failed" },     { "timeout", "failed" },
+    { "queued", "created" },      { "starting", "created" },   { "initializing", "running" },
+    { "active", "running" },      { "error", "failed" },       { "timeout", "failed" },
     { "concluded", "completed" }, { "archived", "completed" },
 };
 
@@ -291,8 +288,8 @@ struct debate_list_in {
     struct utc since;
 };
 
-static const char *const wire_states[] = { "running", "completed", "failed", "paused",
-                                           "cancelled", "created", NULL };
+static const char *const wire_states[] = { "running",   "completed", "failed", "paused",
+                                           "cancelled", "created",   NULL };
 static const struct field list_in[] = {
     { FIELD(struct debate_list_in, limit), .min = 1, .max = 100, .clamp = true, .fallback = "20",
       .doc = "Debates to return" },
@@ -337,9 +334,7 @@ static enum result debate_list_get(struct request *r)
 {
     const struct debate_list_in *in = r->input;
     struct debate_list_out out = { .limit = in->limit, .offset = in->offset };
-    struct debate_filter filter = { .since = in->since,
-                                    .limit = in->limit,
-                                    .offset = in->offset };
+    struct debate_filter filter = { .since = in->since, .limit = in->limit, .offset = in->offset };
 
     from_wire(&filter, in->status);
     TRY(debate_list(&out.debates, &out.total, r->db, &filter));
@@ -495,15 +490,14 @@ const struct route debate_routes[] = {
       INPUT(struct debate_id_in, id_in), .reply = debate_out, ERRORS(ERR_DEBATE_NOT_FOUND),
       .tag = "Debates", .doc = "One debate" },
     { ROUTE(GET, "/api/v1/debates/{id}/messages", debate_messages_get), .stability = STABLE,
-      .permission = "debates.read", INPUT(struct messages_in, messages_in),
-      .reply = messages_out, ERRORS(ERR_DEBATE_NOT_FOUND), .tag = "Debates",
-      .doc = "What was said, in order" },
+      .permission = "debates.read", INPUT(struct messages_in, messages_in), .reply = messages_out,
+      ERRORS(ERR_DEBATE_NOT_FOUND), .tag = "Debates", .doc = "What was said, in order" },
     { ROUTE(GET, "/api/v1/debates/{id}/events", debate_events_get), .permission = "debates.read",
       INPUT(struct events_in, events_in), .reply = events_out, ERRORS(ERR_DEBATE_NOT_FOUND),
       .tag = "Debates", .doc = "The journal, for clients without a socket" },
     { ROUTE(POST, "/api/v1/debates/{id}/cancel", debate_cancel_post), .stability = STABLE,
       .permission = "debates.stop", .body_optional = true, INPUT(struct debate_id_in, id_in),
-      .reply = cancelled_out, ERRORS(ERR_DEBATE_NOT_FOUND, ERR_NOT_CANCELLABLE),
-      .tag = "Debates", .doc = "Stop a debate; what it has is kept" },
+      .reply = cancelled_out, ERRORS(ERR_DEBATE_NOT_FOUND, ERR_NOT_CANCELLABLE), .tag = "Debates",
+      .doc = "Stop a debate; what it has is kept" },
     { 0 },
 };

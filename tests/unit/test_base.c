@@ -89,8 +89,7 @@ static void bad_json_is_refused_with_its_reason(void **state)
     size_t at;
 
     for (size_t i = 0; i < COUNT(cases); i++) {
-        enum result result =
-            json_parse(&value, *state, str_from(cases[i].text), &limits, &fault);
+        enum result result = json_parse(&value, *state, str_from(cases[i].text), &limits, &fault);
         assert_int_equal(result, cases[i].result);
         if (!str_find(&at, fault.message, str_from(cases[i].reason)))
             fail_msg("%s: %.*s", cases[i].text, STR_ARG(fault.message));
@@ -100,16 +99,23 @@ static void bad_json_is_refused_with_its_reason(void **state)
 static void good_json_comes_back_the_same(void **state)
 {
     static const char *const cases[] = {
-        "null", "true", "-0.5", "9223372036854775807", "-9223372036854775808",
-        "{\"a\":[1,2.5,\"x\\n\\u0001\"],\"b\":{}}", "\"\xf0\x9f\x98\x80\"", "[]", "1e+21",
+        "null",
+        "true",
+        "-0.5",
+        "9223372036854775807",
+        "-9223372036854775808",
+        "{\"a\":[1,2.5,\"x\\n\\u0001\"],\"b\":{}}",
+        "\"\xf0\x9f\x98\x80\"",
+        "[]",
+        "1e+21",
     };
 
     for (size_t i = 0; i < COUNT(cases); i++) {
         CLEANUP(buf_free) struct buf out = { 0 };
         struct json_object *value;
 
-        assert_int_equal(
-            json_parse(&value, *state, str_from(cases[i]), &json_limits_wide, NULL), OK);
+        assert_int_equal(json_parse(&value, *state, str_from(cases[i]), &json_limits_wide, NULL),
+                         OK);
         json_write(&out, value);
         assert_int_equal(out.len, strlen(cases[i]));
         assert_memory_equal(out.at, cases[i], out.len);
@@ -128,8 +134,8 @@ static void every_escaped_character_arrives(void **state)
         CLEANUP(buf_free) struct buf out = { 0 };
         struct json_object *value;
 
-        assert_int_equal(
-            json_parse(&value, *state, str_from(cases[i][0]), &json_limits_wide, NULL), OK);
+        assert_int_equal(json_parse(&value, *state, str_from(cases[i][0]), &json_limits_wide, NULL),
+                         OK);
         json_write(&out, value);
         assert_int_equal(out.len, strlen(cases[i][1]));
         assert_memory_equal(out.at, cases[i][1], out.len);
@@ -138,8 +144,13 @@ static void every_escaped_character_arrives(void **state)
 
 static void times_are_read_back_and_nonsense_is_refused(void **state)
 {
-    static const char *const bad[] = { "2026-02-30", "2026-13-01", "26-01-01", "yesterday",
-                                       "2026-01-21T25:00:00Z", "2026-01-21T10:00:00+9:00", "" };
+    static const char *const bad[] = { "2026-02-30",
+                                       "2026-13-01",
+                                       "26-01-01",
+                                       "yesterday",
+                                       "2026-01-21T25:00:00Z",
+                                       "2026-01-21T10:00:00+9:00",
+                                       "" };
     struct utc time;
     char text[UTC_TEXT];
 
@@ -156,9 +167,15 @@ static void times_are_read_back_and_nonsense_is_refused(void **state)
 
 static void digests_and_encodings_match_published_vectors(void **state)
 {
-    static const char *const base64[][2] = { /* RFC 4648 10 */
-        { "", "" }, { "f", "Zg==" }, { "fo", "Zm8=" }, { "foo", "Zm9v" }, { "foob", "Zm9vYg==" },
-        { "fooba", "Zm9vYmE=" }, { "foobar", "Zm9vYmFy" },
+    static const char *const base64[][2] = {
+        /* RFC 4648 10 */
+        { "", "" },
+        { "f", "Zg==" },
+        { "fo", "Zm8=" },
+        { "foo", "Zm9v" },
+        { "foob", "Zm9vYg==" },
+        { "fooba", "Zm9vYmE=" },
+        { "foobar", "Zm9vYmFy" },
     };
     struct bytes back;
 
@@ -243,8 +260,7 @@ static void bad_values_are_refused_and_the_field_named(void **state)
         fields_default(&sample, sample_fields, *state);
         assert_int_equal(
             json_parse(&value, *state, str_from(cases[i].json), &json_limits_wide, NULL), OK);
-        assert_int_equal(field_from_json(&sample, field, *state, value, &fault),
-                         ERR_INVALID_FIELD);
+        assert_int_equal(field_from_json(&sample, field, *state, value, &fault), ERR_INVALID_FIELD);
         if (!str_is(fault.message, cases[i].message))
             fail_msg("%s gave %.*s", cases[i].message, STR_ARG(fault.message));
     }
@@ -258,8 +274,7 @@ static void a_struct_is_written_as_its_table_says(void **state)
 
     fields_default(&sample, sample_fields, *state);
     sample.task = STR("a\"b");
-    assert_int_equal(
-        field_from_text(&sample, &sample_fields[5], *state, STR("x, ,y"), &fault), OK);
+    assert_int_equal(field_from_text(&sample, &sample_fields[5], *state, STR("x, ,y"), &fault), OK);
     fields_write(&out, &sample, sample_fields);
     buf_char(&out, '\0');
     assert_string_equal(out.at, "{\"task\":\"a\\\"b\",\"rounds\":9,\"public\":false,"
@@ -294,8 +309,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(bad_json_is_refused_with_its_reason, with_arena,
                                         without_arena),
         cmocka_unit_test_setup_teardown(good_json_comes_back_the_same, with_arena, without_arena),
-        cmocka_unit_test_setup_teardown(every_escaped_character_arrives, with_arena,
-                                        without_arena),
+        cmocka_unit_test_setup_teardown(every_escaped_character_arrives, with_arena, without_arena),
         cmocka_unit_test(times_are_read_back_and_nonsense_is_refused),
         cmocka_unit_test_setup_teardown(digests_and_encodings_match_published_vectors, with_arena,
                                         without_arena),

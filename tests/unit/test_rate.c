@@ -79,8 +79,7 @@ static void processes_at_once_pass_no_more_than_burst_and_rate(void **state)
             int64_t passed = 0;
 
             for (int take = 0; take < TAKES; take++)
-                passed +=
-                    rate_take(segment, STR("t4"), STR("a"), rate, monotonic_us()).allowed;
+                passed += rate_take(segment, STR("t4"), STR("a"), rate, monotonic_us()).allowed;
             _exit(write(counts[1], &passed, sizeof(passed)) == sizeof(passed) ? 0 : 1);
         }
     }
