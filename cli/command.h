@@ -23,6 +23,7 @@ enum option_id {
     OPTION_PERMISSIONS,
     OPTION_ALL_DOCS,
     OPTION_WEB_SERVER,
+    OPTION_PUBKEY,
 };
 
 struct option {
@@ -61,7 +62,7 @@ struct command {
     }
 
 extern const struct command command_apikey, command_config, command_migrate, command_routes,
-    command_serve, command_version;
+    command_serve, command_verify, command_version;
 
 /* Reads argv behind the command's name; overrides settings. ERR_VALIDATION: said on standard
  * error what is wrong. */

@@ -1,11 +1,11 @@
 /* debate_end.c - the last transaction of a debate.
  *
- * Verdict, rows, final state, debate_end and the end of the job commit together: there is
- * exactly one end. */
+ * Verdict, rows, final state, receipt, debate_end and the end of the job commit together: there
+ * is exactly one end. What was cancelled or failed has decided nothing and gets no receipt. */
 #include "debated/debate_end.h"
 #include "common/base/clock.h"
-
-#include <math.h>
+#include "common/base/crypto.h"
+#include "common/base/id.h"
 
 struct end { /* the data of the last events, and the result object */
     struct str debate_id, task, status, method, answer, final_answer, synthesis, winner, error;
@@ -132,6 +132,91 @@ static enum result store_outcome(struct run *run, const struct end *end)
                                                              .rounds_used = end->rounds_used });
 }
 
+struct issued { /* the data of receipt_generated */
+    struct str debate_id, receipt_id, verdict, hash;
+    double confidence;
+    bool demo;
+};
+
+static const struct field issued_fields[] = {
+    { FIELD(struct issued, debate_id) },
+    { FIELD(struct issued, receipt_id) },
+    { FIELD(struct issued, verdict) },
+    { FIELD(struct issued, confidence) },
+    { FIELD(struct issued, hash) },
+    { FIELD(struct issued, demo) },
+    { 0 },
+};
+
+/* debates.md 23.1 */
+static struct str verdict_word(const struct verdict *verdict)
+{
+    if (!verdict->reached)
+        return STR("NEEDS_REVIEW");
+    return verdict->confidence >= 0.7 ? STR("APPROVED") : STR("APPROVED_WITH_CONDITIONS");
+}
+
+static struct list participants(const struct run *run)
+{
+    struct receipt_participant *all = arena_array(run->scratch, run->count, sizeof(*all));
+
+    for (size_t i = 0; i < run->count; i++)
+        all[i] = (struct receipt_participant){ .agent = run->agents[i].agent,
+                                               .provider = run->agents[i].provider };
+    return (struct list){ all, run->count };
+}
+
+static enum result digests(struct list *out, const struct run *run)
+{
+    struct list texts;
+
+    TRY(transcript_texts(&texts, run->db, run->debate.debate_id));
+    struct receipt_text *all = arena_array(run->scratch, texts.count, sizeof(*all));
+    for (size_t i = 0; i < texts.count; i++) {
+        const struct transcript_text *text = (const struct transcript_text *)texts.at + i;
+
+        all[i] = (struct receipt_text){ .kind = text->kind,
+                                        .agent = text->agent,
+                                        .round = text->round,
+                                        .sha256 = sha256_hex(run->scratch, text->text) };
+    }
+    *out = (struct list){ all, texts.count };
+    return OK;
+}
+
+static enum result issue_receipt(struct run *run, const struct end *end)
+{
+    struct receipt_facts facts = {
+        .receipt_id = id_new(run->scratch, "rcpt_"),
+        .debate_id = run->debate.debate_id,
+        .task = run->debate.task,
+        .final_answer = end->final_answer,
+        .verdict = verdict_word(&run->verdict),
+        .confidence = run->verdict.confidence,
+        .consensus = { run->verdict.reached, run->debate.consensus_mode,
+                       str_from(run->verdict.strength) },
+        .participants = participants(run),
+        .is_demo = run->debate.is_demo,
+    };
+    struct receipt_row row;
+
+    TRY(digests(&facts.texts, run));
+    TRY(receipt_append(&row, run->db, &facts, run->options.signers));
+    TRY(transcript_receipt(run->db, row.debate_id, row.receipt_id));
+    const struct issued issued = { .debate_id = row.debate_id,
+                                   .receipt_id = row.receipt_id,
+                                   .verdict = row.verdict,
+                                   .hash = row.digest,
+                                   .confidence = row.confidence,
+                                   .demo = facts.is_demo };
+    return event_append(NULL, run->db,
+                        &(struct event_draft){ .type = EVENT_receipt_generated,
+                                               .loop_id = row.debate_id,
+                                               .round = run->rounds_done,
+                                               .fields = issued_fields,
+                                               .data = &issued });
+}
+
 static const char *job_status(const char *loop_status)
 {
     if (strcmp(loop_status, "completed") == 0 || strcmp(loop_status, "cancelled") == 0)
@@ -143,8 +228,10 @@ enum result debate_end_write(struct run *run, void *arg)
 {
     const struct ending *ending = arg;
     struct end end = end_of(run, ending);
+    bool decided =
+        strcmp(ending->status, "completed") == 0 || strcmp(ending->status, "timeout") == 0;
 
-    if (strcmp(ending->status, "completed") == 0 || strcmp(ending->status, "timeout") == 0)
+    if (decided)
         TRY(tell(run, EVENT_consensus, consensus_fields, &end));
     if (strcmp(ending->status, "error") == 0)
         TRY(tell(run, EVENT_error, error_fields, &end));
@@ -153,5 +240,7 @@ enum result debate_end_write(struct run *run, void *arg)
                   true));
     end.status = str_from(ending->status); /* of the loop, no longer of the verdict */
     TRY(tell(run, EVENT_debate_end, end_fields, &end));
+    if (decided)
+        TRY(issue_receipt(run, &end));
     return job_end(run->db, run->job, str_from(job_status(ending->status)), ending->error);
 }

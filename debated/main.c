@@ -10,13 +10,15 @@
 #include <signal.h>
 #include <sysexits.h>
 
-static enum result migrate(const struct db_config *config, struct arena *arena)
+/* The schema is brought up and the keys are there before the first debate is claimed. */
+static enum result prepare(struct runner_config *config, struct arena *arena)
 {
     CLEANUP(db_cleanup) struct db *db = NULL;
 
-    TRY(db_open(&db, config));
+    TRY(db_open(&db, &config->database));
     db_use(db, arena, STR_NONE);
-    return db_migrate(NULL, db);
+    TRY(db_migrate(NULL, db));
+    return receipt_signers_open(&config->signers, arena, db);
 }
 
 static enum result serve(struct arena *arena)
@@ -25,14 +27,14 @@ static enum result serve(struct arena *arena)
 
     TRY(directory_make(arena, setting_str(SETTING_DATA_DIR), 0700));
     TRY(segment_open(&segment, setting_cstr(SETTING_DATA_DIR)));
-    const struct runner_config config = {
+    struct runner_config config = {
         .database = db_config_read(arena, segment),
         .agents = { .demo_pause_us = setting_int(SETTING_DEMO_DELAY) * US_PER_MS },
         .debates_max = setting_int(SETTING_MAX_DEBATES),
         .debate_limit_us = setting_int(SETTING_DEBATE_TIMEOUT) * US_PER_S,
         .directory = data_path(arena, "run"),
     };
-    enum result result = migrate(&config.database, arena);
+    enum result result = prepare(&config, arena);
     if (result == OK)
         result = runner_serve(&config);
     segment_close(segment);

@@ -75,6 +75,7 @@ static enum result run_debate(struct db *db, struct slot *slot)
     const struct runner_config *config = slot->runner->config;
     const struct engine_options options = { .agents = config->agents,
                                             .limit_us = config->debate_limit_us,
+                                            .signers = &config->signers,
                                             .stop = &slot->runner->stop };
     enum result result;
 

@@ -2,12 +2,13 @@
 #ifndef ARAGORA_RUNNER_H
 #define ARAGORA_RUNNER_H
 
-#include "common/db/db.h"
+#include "common/store/receipts.h"
 #include "debated/agent.h"
 
 struct runner_config {
     struct db_config database;
     struct agent_settings agents;
+    struct receipt_signers signers;
     int64_t debates_max, debate_limit_us;
     struct str directory; /* of the runners' lock files */
 };

@@ -4,10 +4,8 @@
 extern const struct route health_routes[];
 extern const struct route docs_routes[];
 extern const struct route debate_routes[];
+extern const struct route receipt_routes[];
 
 const struct route *const route_tables[] = {
-    health_routes,
-    docs_routes,
-    debate_routes,
-    NULL,
+    health_routes, docs_routes, debate_routes, receipt_routes, NULL,
 };

@@ -398,6 +398,19 @@ void receipt_verify(struct receipt_report *out, struct arena *arena, struct str 
         report(out, RECEIPT_UNPROVEN, STR("The receipt is not signed."));
 }
 
+struct str receipt_digest(struct arena *arena, struct str document)
+{
+    CLEANUP(buf_free) struct buf signed_text = { 0 };
+    struct json_object *object;
+
+    if (json_parse(&object, arena, document, &json_limits_wide, NULL) != OK ||
+        !json_object_is_type(object, json_type_object))
+        return STR_NONE;
+    json_object_object_del(object, "signature");
+    return jcs_write(&signed_text, object) == OK ? sha256_hex(arena, buf_view(&signed_text))
+                                                 : STR_NONE;
+}
+
 enum result receipt_chain_hash(struct str *out, struct arena *arena, struct str entry)
 {
     CLEANUP(buf_free) struct buf canonical = { 0 };

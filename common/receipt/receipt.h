@@ -79,6 +79,10 @@ struct receipt_report {
 void receipt_verify(struct receipt_report *out, struct arena *arena, struct str document,
                     const struct receipt_public_key *key);
 
+/* SHA-256 of what a document's signature is made over, whatever the document says it is;
+ * STR_NONE: no JSON object. Lives in the arena. */
+struct str receipt_digest(struct arena *arena, struct str document);
+
 /* SHA-256 over the canonical form of a chain entry without its member "hash", which may be there
  * or not. *out lives in the arena. As jcs_text(); ERR_VALIDATION: not an object, or prev_hash is
  * no digest. */

@@ -47,6 +47,27 @@ enum result transcript_vote_add(struct db *db, const struct transcript_vote *in)
         BIND(in->debate_id, in->round, in->agent, in->choice, in->confidence, in->reasoning));
 }
 
+static const struct field text_row[] = {
+    { FIELD(struct transcript_text, kind) },
+    { FIELD(struct transcript_text, agent) },
+    { FIELD(struct transcript_text, text) },
+    { FIELD(struct transcript_text, round) },
+    { 0 },
+};
+
+enum result transcript_texts(struct list *out, struct db *db, struct str debate_id)
+{
+    return db_all(out, db, text_row, sizeof(struct transcript_text),
+                  "SELECT kind, agent, text, round FROM"
+                  " (SELECT CASE WHEN role = 'critic' THEN 'critique' ELSE 'message' END AS kind,"
+                  "   agent, content AS text, round, role, target FROM debate_messages"
+                  "   WHERE org_id = $1 AND debate_id = $2"
+                  "  UNION ALL SELECT 'vote', agent, COALESCE(reasoning, ''), round, 'voter', ''"
+                  "   FROM debate_votes WHERE org_id = $1 AND debate_id = $2) said"
+                  " ORDER BY round, kind, role, agent, target",
+                  BIND(debate_id));
+}
+
 enum result transcript_started(struct db *db, struct str debate_id)
 {
     return db_run(NULL, db,
@@ -67,4 +88,11 @@ enum result transcript_finished(struct db *db, struct str debate_id,
                   BIND(debate_id, outcome->reached, outcome->confidence, outcome->strength,
                        outcome->winner, outcome->final_answer, outcome->rounds_used,
                        outcome->result, outcome->error));
+}
+
+enum result transcript_receipt(struct db *db, struct str debate_id, struct str receipt_id)
+{
+    return db_run(NULL, db,
+                  "UPDATE debates SET receipt_id = $3 WHERE org_id = $1 AND debate_id = $2",
+                  BIND(debate_id, receipt_id));
 }

@@ -44,9 +44,17 @@ MUST_USE enum result transcript_message_add(struct db *db, const struct transcri
 MUST_USE enum result transcript_critique_add(struct db *db, const struct transcript_critique *in);
 MUST_USE enum result transcript_vote_add(struct db *db, const struct transcript_vote *in);
 
+struct transcript_text {          /* strings live in the session's arena */
+    struct str kind, agent, text; /* message, critique, vote; a vote's text is its reason */
+    int64_t round;
+};
+/* Everything that was said, in one order for ever; of struct transcript_text. */
+MUST_USE enum result transcript_texts(struct list *out, struct db *db, struct str debate_id);
+
 /* The first start counts: a resumed debate keeps its time. */
 MUST_USE enum result transcript_started(struct db *db, struct str debate_id);
 MUST_USE enum result transcript_finished(struct db *db, struct str debate_id,
                                          const struct transcript_outcome *outcome);
+MUST_USE enum result transcript_receipt(struct db *db, struct str debate_id, struct str receipt_id);
 
 #endif

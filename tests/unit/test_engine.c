@@ -1,8 +1,9 @@
 /* test_engine.c - a whole debate on SQLite, and the same debate cut after every write. */
+#include "common/auth/principal.h"
 #include "common/base/id.h"
-#include "common/db/migrate.h"
 #include "common/store/debate.h"
 #include "debated/engine.h"
+#include "tests/unit/databases.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,41 +11,12 @@
 
 #include <cmocka.h>
 
-static struct {
-    struct arena *arena;
-    struct db *db;
-    char directory[64], path[96];
-    struct str org;
-} at;
+static struct receipt_signers signers;
 
-static int open_database(void **state)
+static int open_engine(void **state)
 {
-    (void)state;
-    snprintf(at.directory, sizeof(at.directory), "/tmp/aragora-engine-XXXXXX");
-    if (!mkdtemp(at.directory))
-        return -1;
-    snprintf(at.path, sizeof(at.path), "%s/aragora.db", at.directory);
-    at.arena = arena_new();
-    at.org = STR("org_test");
-    if (db_open(&at.db, &(struct db_config){ .backend = DB_SQLITE, .path = str_from(at.path) }))
-        return -1;
-    db_use(at.db, at.arena, at.org);
-    return db_migrate(NULL, at.db) == OK ? 0 : -1;
-}
-
-static int close_database(void **state)
-{
-    static const char *const files[] = { "", "-wal", "-shm" };
-    char name[128];
-
-    (void)state;
-    db_close(at.db);
-    arena_free(at.arena);
-    for (size_t i = 0; i < COUNT(files); i++) {
-        snprintf(name, sizeof(name), "%s%s", at.path, files[i]);
-        (void)unlink(name);
-    }
-    return rmdir(at.directory);
+    return open_sqlite(state) == 0 && receipt_signers_open(&signers, at.arena, at.db) == OK ? 0
+                                                                                            : -1;
 }
 
 static struct str new_debate(void)
@@ -62,21 +34,21 @@ static struct str new_debate(void)
                                   .is_demo = true };
     struct str id;
 
-    db_use(at.db, at.arena, at.org);
+    db_use(at.db, at.arena, ORG_DEFAULT);
     assert_int_equal(debate_create(&id, at.db, &draft, 1000), OK);
     return id;
 }
 
-static const struct engine_options at_once = { .limit_us = 900 * US_PER_S };
+static const struct engine_options at_once = { .limit_us = 900 * US_PER_S, .signers = &signers };
 
 static enum result claim_and_run(const struct engine_options *options)
 {
     struct job job;
 
-    db_use(at.db, at.arena, at.org);
+    db_use(at.db, at.arena, ORG_DEFAULT);
     assert_int_equal(job_claim(&job, at.db, STR("run_test")), OK);
     enum result result = engine_run(at.db, &job, options);
-    db_use(at.db, at.arena, at.org);
+    db_use(at.db, at.arena, ORG_DEFAULT);
     return result;
 }
 
@@ -102,6 +74,25 @@ static int64_t events_named(const struct list *events, const char *type)
     return n;
 }
 
+/* The demo key signed it, the debate names it, and the chain holds from its first entry on. */
+static void assert_receipt(struct str id, const char *verdict)
+{
+    struct receipt_report report;
+    struct receipt_row row;
+    struct debate debate;
+    struct str problem = STR("not looked at");
+
+    assert_int_equal(debate_find(&debate, at.db, id), OK);
+    assert_int_equal(receipt_find(&row, at.db, id), OK);
+    assert_true(str_eq(debate.receipt_id, row.receipt_id));
+    assert_true(str_is(row.verdict, verdict));
+    receipt_verify(&report, at.arena, row.native, receipt_key_public(signers.demo));
+    assert_int_equal(report.outcome, RECEIPT_VERIFIED);
+    assert_true(report.is_demo);
+    assert_int_equal(receipt_chain_check(&problem, at.db, &row), OK);
+    assert_null(problem.at);
+}
+
 /* What must hold however often the debate was cut. */
 static void assert_whole(struct str id, struct str answer)
 {
@@ -119,8 +110,10 @@ static void assert_whole(struct str id, struct str answer)
     for (size_t i = 0; i < events.count; i++)
         assert_int_equal(event[i].seq, i + 1);
     assert_true(str_is(event[0].type, "debate_start"));
-    assert_true(str_is(event[events.count - 1].type, "debate_end"));
-    assert_true(str_is(event[events.count - 2].type, "consensus"));
+    assert_true(str_is(event[events.count - 1].type, "receipt_generated"));
+    assert_true(str_is(event[events.count - 2].type, "debate_end"));
+    assert_true(str_is(event[events.count - 3].type, "consensus"));
+    assert_receipt(id, "APPROVED");
     assert_int_equal(events_named(&events, "debate_end"), 1);
     assert_int_equal(events_named(&events, "round_start"), 2);
     assert_int_equal(events_named(&events, "critique"), 12);
@@ -210,7 +203,8 @@ static void assert_ended(struct str id, const char *status)
     assert_string_equal(arena_cstr(at.arena, debate.status), status);
     assert_int_equal(event_read(&events, at.db, id, 1, 1000), OK);
     assert_int_equal(events_named(&events, "debate_end"), 1);
-    assert_true(str_is(((struct event *)events.at)[events.count - 1].type, "debate_end"));
+    size_t last = events.count - 1 - (size_t)events_named(&events, "receipt_generated");
+    assert_true(str_is(((struct event *)events.at)[last].type, "debate_end"));
     assert_int_equal(count_of("SELECT COUNT(*) FROM jobs WHERE org_id = $1 AND subject_id = $2"
                               " AND ended_at IS NULL",
                               id),
@@ -226,18 +220,21 @@ static void a_cancelled_debate_stops_and_says_so(void **state)
     assert_int_equal(job_claim(&job, at.db, STR("run_test")), OK);
     assert_int_equal(debate_cancel(at.db, id, STR("enough")), OK);
     assert_int_equal(engine_run(at.db, &job, &at_once), OK);
-    db_use(at.db, at.arena, at.org);
+    db_use(at.db, at.arena, ORG_DEFAULT);
     assert_ended(id, "cancelled");
 }
 
 static void a_debate_over_its_limit_keeps_its_partial_texts(void **state)
 {
-    struct engine_options slow = { .agents.demo_pause_us = 20000, .limit_us = 200000 };
+    struct engine_options slow = at_once;
     struct str id = new_debate();
 
     (void)state;
+    slow.agents.demo_pause_us = 20000;
+    slow.limit_us = 200000;
     assert_int_equal(claim_and_run(&slow), OK);
     assert_ended(id, "timeout");
+    assert_receipt(id, "NEEDS_REVIEW");
     assert_int_equal(count_of("SELECT COUNT(*) FROM debate_messages WHERE org_id = $1"
                               " AND debate_id = $2 AND is_partial = 1",
                               id),
@@ -270,7 +267,7 @@ static void a_debate_that_lost_too_many_runners_ends_as_an_error(void **state)
     }
     assert_true(job.losses >= LOSSES_MAX);
     assert_int_equal(engine_fail(at.db, &job, STR("Lost its runner too often")), OK);
-    db_use(at.db, at.arena, at.org);
+    db_use(at.db, at.arena, ORG_DEFAULT);
     assert_ended(id, "error");
 }
 
@@ -286,5 +283,5 @@ int main(void)
         cmocka_unit_test(a_debate_that_lost_too_many_runners_ends_as_an_error),
     };
 
-    return cmocka_run_group_tests(tests, open_database, close_database);
+    return cmocka_run_group_tests(tests, open_engine, close_databases);
 }

@@ -8,7 +8,7 @@
 #include "common/store/debate.h"
 #include "common/store/job.h"
 #include "common/store/organization.h"
-#include "tests/unit/postgres_server.h"
+#include "tests/unit/databases.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -18,83 +18,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-
-/* One database of the group; each test takes organisations of its own. */
-static struct {
-    struct db_config config;
-    struct arena *arena;
-    struct db *db;
-    struct segment *segment;
-    char directory[64];
-} at;
-
-static struct str fresh_org(void)
-{
-    struct str org = id_new(at.arena, "org_");
-
-    assert_int_equal(organization_member(at.db, org, id_new(at.arena, "user_"),
-                                         id_new(at.arena, "mail_"), ROLE_MEMBER),
-                     OK);
-    db_use(at.db, at.arena, org);
-    return org;
-}
-
-static int open_database(void)
-{
-    at.arena = arena_new();
-    if (db_open(&at.db, &at.config) != OK)
-        return -1;
-    db_use(at.db, at.arena, ORG_DEFAULT);
-    return db_migrate(NULL, at.db) == OK && organization_default(at.db) == OK ? 0 : -1;
-}
-
-static int open_sqlite(void **state)
-{
-    static char path[96];
-
-    (void)state;
-    snprintf(at.directory, sizeof(at.directory), "/tmp/aragora-test-XXXXXX");
-    if (!mkdtemp(at.directory) || segment_open(&at.segment, at.directory) != OK)
-        return -1;
-    snprintf(path, sizeof(path), "%s/aragora.db", at.directory);
-    at.config = (struct db_config){
-        .backend = DB_SQLITE, .path = str_from(path), .sync_full = true, .segment = at.segment
-    };
-    return open_database();
-}
-
-static int open_postgres(void **state)
-{
-    const char *dsn = postgres_server_start();
-
-    (void)state;
-    if (!dsn)
-        return -1;
-    at.config = (struct db_config){ .backend = DB_POSTGRES, .dsn = str_from(dsn) };
-    return open_database();
-}
-
-static int close_database(void **state)
-{
-    (void)state;
-    db_close(at.db);
-    arena_free(at.arena);
-    at.db = NULL;
-    at.arena = NULL;
-    if (at.config.backend == DB_POSTGRES) {
-        postgres_server_stop();
-        return 0;
-    }
-    segment_close(at.segment);
-    segment_remove(at.directory);
-    static const char *const files[] = { "", "-wal", "-shm" };
-    char name[128];
-    for (size_t i = 0; i < COUNT(files); i++) {
-        snprintf(name, sizeof(name), STR_FMT "%s", STR_ARG(at.config.path), files[i]);
-        (void)unlink(name);
-    }
-    return rmdir(at.directory);
-}
 
 static void migrating_again_changes_nothing(void **state)
 {
@@ -593,6 +516,7 @@ int main(void)
         cmocka_unit_test(a_deadline_ends_with_its_request_also_after_a_rollback),
     };
 
-    int failed = cmocka_run_group_tests_name("SQLite", tests, open_sqlite, close_database);
-    return failed + cmocka_run_group_tests_name("PostgreSQL", tests, open_postgres, close_database);
+    int failed = cmocka_run_group_tests_name("SQLite", tests, open_sqlite, close_databases);
+    return failed +
+           cmocka_run_group_tests_name("PostgreSQL", tests, open_postgres, close_databases);
 }
