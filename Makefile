@@ -7,7 +7,7 @@ SAN    ?= 0
 B      := $(if $(filter 1,$(SAN)),build/san,build)
 CC     ?= cc
 PREFIX ?= /usr/local
-PKGS   := json-c sqlite3 libpq openssl
+PKGS   := json-c sqlite3 libpq openssl libzmq
 CFLAGS := -std=gnu11 -O2 -g -fPIE -fstack-protector-strong -fno-strict-overflow \
           -Wall -Wextra -Wshadow -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wvla \
           -Wno-format-nonliteral -Wno-missing-field-initializers -Werror -D_GNU_SOURCE
@@ -28,7 +28,8 @@ LIB  := $(B)/libaragora.a
 # A program is built once its main.c is there.
 PROGS := $(if $(wildcard cli/main.c),$(B)/bin/aragora) \
          $(if $(wildcard fcgi/main.c),$(B)/bin/aragora-fcgi) \
-         $(if $(wildcard debated/main.c),$(B)/bin/aragora-debated)
+         $(if $(wildcard debated/main.c),$(B)/bin/aragora-debated) \
+         $(if $(wildcard streamd/main.c),$(B)/bin/aragora-streamd)
 HELP  := $(patsubst %.c,$(B)/%.o,$(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c)))
 TESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c))
 SQL   := $(sort $(wildcard common/db/migrations/*.sql))
@@ -41,6 +42,7 @@ all: $(PROGS)
 $(B)/bin/aragora:         $(call objs,cli/*.c)
 $(B)/bin/aragora-fcgi:    $(B)/fcgi/main.o
 $(B)/bin/aragora-debated: $(call objs,debated/*.c)
+$(B)/bin/aragora-streamd: $(call objs,streamd/*.c)
 
 $(PROGS): $(LIB)
 	@mkdir -p $(@D)

@@ -21,6 +21,23 @@ static bool can_be_quoted(struct str s)
     return true;
 }
 
+/* /ws and below go to the stream daemon, as WebSockets. */
+static struct str stream_lines(struct arena *arena, const struct lighttpd *lighttpd)
+{
+    if (!lighttpd->stream_port)
+        return STR("");
+    return arena_printf(arena,
+                        "$HTTP[\"url\"] =~ \"^/ws(/|$)\" {\n"
+                        "  fastcgi.server = ()\n"
+                        "  proxy.server = (\"\" => ((\"host\" => \"%s\", \"port\" => %d)))\n"
+                        "  proxy.header = (\"upgrade\" => \"enable\")\n"
+                        "}\n",
+                        strcmp(lighttpd->host, "0.0.0.0") == 0 ? "127.0.0.1"
+                        : strcmp(lighttpd->host, "::") == 0    ? "::1"
+                                                               : lighttpd->host,
+                        lighttpd->stream_port);
+}
+
 enum result lighttpd_configure(struct arena *arena, struct str path,
                                const struct lighttpd *lighttpd)
 {
@@ -33,18 +50,18 @@ enum result lighttpd_configure(struct arena *arena, struct str path,
     struct str text = arena_printf(
         arena,
         "# Written by aragora serve at each start.\n"
-        "server.modules = (\"mod_fastcgi\")\n"
+        "server.modules = (\"mod_proxy\", \"mod_fastcgi\")\n"
         "server.document-root = \"/nonexistent\"\n"
         "server.bind = \"%s%s%s\"\n"
         "server.port = %d\n"
         "server.errorlog = \"" STR_FMT "\"\n"
         "server.max-request-size = %lld\n"
         "server.feature-flags = (\"server.graceful-shutdown-timeout\" => \"%d\")\n"
-        "server.http-parseopts = (\"url-ctrls-reject\" => \"disable\")\n"
+        "server.http-parseopts = (\"url-ctrls-reject\" => \"disable\")\n" STR_FMT
         "fastcgi.server = (\"/\" => ((\"socket\" => \"" STR_FMT "\",\n"
         "  \"check-local\" => \"disable\", \"fix-root-scriptname\" => \"enable\")))\n",
         six ? "[" : "", lighttpd->host, six ? "]" : "", lighttpd->port,
         STR_ARG(lighttpd->error_log), (long long)(lighttpd->body_bytes / 1024 + BODY_ROOM_KB),
-        GRACE_S, STR_ARG(lighttpd->socket));
+        GRACE_S, STR_ARG(stream_lines(arena, lighttpd)), STR_ARG(lighttpd->socket));
     return file_write(arena, path, text, 0600);
 }

@@ -7,6 +7,7 @@
 struct lighttpd {
     const char *host;
     int port;
+    int stream_port;   /* of the stream daemon, for /ws; 0: none */
     struct str socket; /* of the workers; an absolute path */
     struct str error_log;
     int64_t body_bytes; /* the greatest that any route takes */

@@ -26,6 +26,7 @@ enum stage { STAGE_BACK, STAGE_WEB }; /* the web server is ended first */
 struct server {
     const char *host;
     int port;
+    int stream_port; /* 0: none */
 };
 
 /* Non-blocking: several workers wake for one connection. -1 with errno. */
@@ -95,6 +96,7 @@ static struct supervisor *prepare(struct arena *arena, const struct server *serv
     struct lighttpd lighttpd = {
         .host = server->host,
         .port = server->port,
+        .stream_port = server->stream_port,
         .socket = arena_printf(arena, "%s/run/fcgi.sock", data),
         .error_log = arena_printf(arena, "%s/log/lighttpd.log", data),
         .body_bytes = body_limit(),
@@ -130,12 +132,14 @@ static struct supervisor *prepare(struct arena *arena, const struct server *serv
     return supervisor;
 }
 
-/* Through the web server: a worker answers that the database is there. */
+/* Through the web server a worker answers that the database is there; the stream answers too. */
 static bool is_ready(void *context)
 {
     const struct server *server = context;
 
-    return probe_get(server->host, server->port, "/readyz", 2) == 200;
+    return probe_get(server->host, server->port, "/readyz", 2) == 200 &&
+           (!server->stream_port ||
+            probe_get(server->host, server->stream_port, "/health", 2) == 200);
 }
 
 static void announce(void *context)
@@ -193,20 +197,45 @@ static bool database_prepared(struct arena *arena)
     return false;
 }
 
+/* The port if it is free; -1: said why not. */
+static int take_port(const char *host, enum setting setting)
+{
+    int64_t wanted = setting_int(setting);
+    int port = probe_port(host, (int)wanted);
+
+    if (port < 0)
+        fprintf(stderr, "aragora: %s port %lld: %s\n", host, (long long)wanted, strerror(errno));
+    return port;
+}
+
+/* Ports of streams that have no feed yet: nothing is opened for them (and said when asked for). */
+static void tell_reserved_ports(void)
+{
+    static const enum setting reserved[] = { SETTING_CONTROL_PORT, SETTING_NOMIC_PORT,
+                                             SETTING_CANVAS_PORT };
+
+    for (size_t i = 0; i < COUNT(reserved); i++)
+        if (setting_given(reserved[i]) && setting_int(reserved[i]))
+            fprintf(stderr,
+                    "aragora: %s: its stream is not part of this version; the port stays"
+                    " closed\n",
+                    setting_row(reserved[i])->name);
+}
+
 static int run(const struct arguments *arguments)
 {
     CLEANUP(arena_cleanup) struct arena *arena = arena_new();
     const char *web = argument_option(arguments, OPTION_WEB_SERVER, 0);
-    int port = (int)setting_int(SETTING_HTTP_PORT);
     struct server server = { .host = setting_cstr(SETTING_BIND_HOST) };
 
     if (arguments->count || (web && strcmp(web, "lighttpd") != 0))
         return command_misused(arguments->command);
-    server.port = probe_port(server.host, port);
-    if (server.port < 0) {
-        fprintf(stderr, "aragora: %s port %d: %s\n", server.host, port, strerror(errno));
+    server.port = take_port(server.host, SETTING_HTTP_PORT);
+    if (server.port >= 0 && setting_int(SETTING_WS_PORT))
+        server.stream_port = take_port(server.host, SETTING_WS_PORT);
+    if (server.port < 0 || server.stream_port < 0)
         return EXIT_FAILED;
-    }
+    tell_reserved_ports();
     if (!database_prepared(arena))
         return EXIT_FAILED;
     share_settings(arena);
@@ -227,6 +256,12 @@ static const struct option options[] = {
     { "--port", "PORT", "port of the web server; 0 picks a free one", OPTION_SETTING,
       SETTING_HTTP_PORT },
     { "--http-port", "PORT", "the same", OPTION_SETTING, SETTING_HTTP_PORT },
+    { "--ws-port", "PORT", "port of the debate stream; 0: none", OPTION_SETTING, SETTING_WS_PORT },
+    { "--control-port", "PORT", "kept for the control plane's stream", OPTION_SETTING,
+      SETTING_CONTROL_PORT },
+    { "--nomic-port", "PORT", "kept for the improvement loop's stream", OPTION_SETTING,
+      SETTING_NOMIC_PORT },
+    { "--canvas-port", "PORT", "kept for the canvas stream", OPTION_SETTING, SETTING_CANVAS_PORT },
     { "--workers", "N", "worker processes", OPTION_SETTING, SETTING_WORKERS },
     { "--offline", NULL, "no call leaves the machine", OPTION_SETTING, SETTING_OFFLINE },
     { "--web-server", "NAME", "lighttpd, the only one", OPTION_WEB_SERVER, 0 },

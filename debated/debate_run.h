@@ -50,6 +50,8 @@ MUST_USE enum result run_write_cancelled(struct run *run, run_writer *write, voi
  * stored; ERR_UNAVAILABLE: asked to stop. */
 MUST_USE enum result phase_run(struct run *run, struct call *calls, size_t count);
 
+/* A piece of a call's text, as it arrives: told, not stored. */
+void record_delta(struct run *run, const struct call *call, struct str text);
 /* What a call leaves behind, inside a transaction. */
 MUST_USE enum result record_start(struct run *run, struct call *call);
 MUST_USE enum result record_done(struct run *run, struct call *call);

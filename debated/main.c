@@ -4,7 +4,9 @@
 #include "common/base/log.h"
 #include "common/base/segment.h"
 #include "common/base/settings.h"
+#include "common/bus/bus.h"
 #include "common/db/migrate.h"
+#include "common/store/announce.h"
 #include "debated/runner.h"
 
 #include <signal.h>
@@ -19,6 +21,20 @@ static enum result prepare(struct runner_config *config, struct arena *arena)
     db_use(db, arena, STR_NONE);
     TRY(db_migrate(NULL, db));
     return receipt_signers_open(&config->signers, arena, db);
+}
+
+/* Without the bus all goes on, up to a second later. */
+static void join_bus(struct runner_config *config)
+{
+    const char *data = setting_cstr(SETTING_DATA_DIR);
+
+    if (announce_open(data) != OK)
+        log_event(LOG_WARNING, "events are not told at once", "directory", data);
+    enum result result = bus_bind(&config->jobs, data, BUS_JOBS);
+    if (result == ERR_ALREADY_EXISTS)
+        log_event(LOG_INFO, "another process hears of new jobs");
+    else if (result != OK)
+        log_event(LOG_WARNING, "new jobs are not heard of", "directory", data);
 }
 
 static enum result serve(struct arena *arena)
@@ -36,7 +52,13 @@ static enum result serve(struct arena *arena)
     };
     enum result result = prepare(&config, arena);
     if (result == OK)
+        result = directory_make(arena, config.directory, 0700);
+    if (result == OK) {
+        join_bus(&config);
         result = runner_serve(&config);
+        bus_close(config.jobs);
+        announce_close();
+    }
     segment_close(segment);
     return result;
 }

@@ -100,7 +100,10 @@ static enum result call_turn(struct run *run, struct call *call, int64_t now_us)
     size_t before = call->heard.len;
     enum call_state state = agent_advance(call->running, &call->heard, now_us, &call->due_us);
 
-    call->chunks += call->heard.len > before;
+    if (call->heard.len > before) {
+        call->chunks++;
+        record_delta(run, call, str_slice(buf_view(&call->heard), before, call->heard.len));
+    }
     if (state == CALL_RUNNING)
         return OK;
     if (state == CALL_DONE)

@@ -91,14 +91,47 @@ static struct told told_of(const struct run *run, const struct call *call)
 static enum result tell(struct run *run, const struct call *call, enum event_type type,
                         const struct field *fields, const struct told *told)
 {
-    return event_append(NULL, run->db,
-                        &(struct event_draft){ .type = type,
-                                               .loop_id = run->debate.debate_id,
-                                               .agent = run->names[call->agent],
-                                               .task_id = call->task_id,
-                                               .round = call->prompt.round,
-                                               .fields = fields,
-                                               .data = told });
+    bool in_text = fields == token_fields;
+
+    return event_append(
+        NULL, run->db,
+        &(struct event_draft){ .type = type,
+                               .in_text = in_text,
+                               .agent_seq = type == EVENT_token_end ? call->chunks + 1 : 0,
+                               .loop_id = run->debate.debate_id,
+                               .agent = run->names[call->agent],
+                               .task_id = call->task_id,
+                               .round = call->prompt.round,
+                               .fields = fields,
+                               .data = told });
+}
+
+static const struct field delta_fields[] = {
+    TOLD(debate_id),
+    TOLD(agent),
+    { FIELD_AS("token", struct told, content) },
+    { FIELD_AS("delta", struct told, content) },
+    { 0 },
+};
+
+void record_delta(struct run *run, const struct call *call, struct str text)
+{
+    CLEANUP(buf_free) struct buf data = { 0 };
+    const struct told told = { .debate_id = run->debate.debate_id,
+                               .agent = run->names[call->agent],
+                               .content = text,
+                               .severity = NAN,
+                               .confidence = NAN };
+
+    fields_write(&data, &told, delta_fields);
+    event_tell(run->job->org_id, &(struct event){ .loop_id = told.debate_id,
+                                                  .type = STR("token_delta"),
+                                                  .agent = told.agent,
+                                                  .task_id = call->task_id,
+                                                  .agent_seq = call->chunks,
+                                                  .round = call->prompt.round,
+                                                  .at = utc_now(),
+                                                  .data = { buf_view(&data) } });
 }
 
 enum result record_start(struct run *run, struct call *call)

@@ -1,8 +1,9 @@
 /* runner.c - one process that runs debates, each on a thread with a database handle of its own.
  *
- * The main thread looks for work each second, or at once when a debate ends; another renews all
- * leases. The process holds a lock on DATA/run/<its id> for life: who gets that lock knows that
- * the process is dead, and ends its leases without waiting for them (decision 17). */
+ * The main thread looks for work each second, and at once when a debate ends or the bus tells of
+ * one; another renews all leases. The process holds a lock on DATA/run/<its id> for life: who gets
+ * that lock knows that the process is dead, and ends its leases without waiting for them (decision
+ * 17). */
 #include "debated/runner.h"
 
 #include "common/base/clock.h"
@@ -10,6 +11,7 @@
 #include "common/base/file.h"
 #include "common/base/id.h"
 #include "common/base/log.h"
+#include "common/bus/bus.h"
 #include "common/store/debate.h"
 #include "debated/engine.h"
 
@@ -234,13 +236,26 @@ static void release_dead(struct runner *runner)
     }
 }
 
+/* What the news say does not matter: the claim that follows looks for itself. */
+static void hear_news(struct bus *jobs)
+{
+    struct str head, body;
+
+    while (jobs && bus_receive(jobs, &head, &body))
+        ;
+}
+
 static void work(struct runner *runner)
 {
-    struct pollfd fds[] = { { runner->signal_fd, POLLIN, 0 }, { runner->wake_fd, POLLIN, 0 } };
+    struct bus *jobs = runner->config->jobs;
+    struct pollfd fds[] = { { runner->signal_fd, POLLIN, 0 },
+                            { runner->wake_fd, POLLIN, 0 },
+                            { jobs ? bus_descriptor(jobs) : -1, POLLIN, 0 } };
 
     while (!atomic_load(&runner->stop)) {
         eventfd_t woken;
 
+        hear_news(jobs);
         reap(runner, false);
         release_dead(runner);
         claim_work(runner);
@@ -257,7 +272,6 @@ static enum result runner_open(struct runner *runner)
 {
     sigset_t signals;
 
-    TRY(directory_make(runner->arena, runner->config->directory, 0700));
     runner->id = id_random(runner->arena, "run_", 32);
     runner->lock_path = lock_path(runner, runner->arena, runner->id);
     sigemptyset(&signals);

@@ -5,12 +5,15 @@
 #include "common/store/receipts.h"
 #include "debated/agent.h"
 
+struct bus;
+
 struct runner_config {
     struct db_config database;
     struct agent_settings agents;
     struct receipt_signers signers;
     int64_t debates_max, debate_limit_us;
     struct str directory; /* of the runners' lock files */
+    struct bus *jobs;     /* news of work; NULL: another process hears them */
 };
 
 /* Until SIGTERM or SIGINT, which must be blocked in all threads. OK after a clean stop;

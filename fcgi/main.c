@@ -2,6 +2,7 @@
 #include "common/base/error.h"
 #include "common/base/log.h"
 #include "common/base/settings.h"
+#include "common/store/announce.h"
 #include "fcgi/fastcgi.h"
 
 #include <signal.h>
@@ -28,7 +29,11 @@ int main(void)
         log_event(LOG_CRITICAL, "route tables are wrong");
         return EX_SOFTWARE;
     }
+    if (announce_open(setting_cstr(SETTING_DATA_DIR)) != OK)
+        log_event(LOG_WARNING, "events are not told at once", "directory",
+                  setting_cstr(SETTING_DATA_DIR));
     enum result result = fastcgi_serve(worker);
+    announce_close();
     worker_free(worker);
     if (result == OK)
         return 0;

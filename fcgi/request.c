@@ -4,6 +4,7 @@
  * know. So bodies are read to their end, with a cap, and then compared with the length. */
 #include "fcgi/request.h"
 
+#include "common/auth/address.h"
 #include "common/base/buf.h"
 #include "common/base/clock.h"
 #include "common/base/settings.h"
@@ -82,34 +83,12 @@ static enum method method_of(struct str name)
     return METHOD_COUNT;
 }
 
-static bool trusted(struct str address)
-{
-    struct str rest = setting_str(SETTING_TRUSTED_PROXIES), part;
-
-    while (str_split(&part, &rest, ',')) {
-        part = str_trim(part);
-        if (str_eq(part, address))
-            return true;
-        if (str_is(part, "localhost") && (str_is(address, "127.0.0.1") || str_is(address, "::1")))
-            return true;
-    }
-    return false;
-}
-
 /* Forwarding headers count only from a proxy of ours (http.md 8). */
 static struct str client_address(const struct request *r, struct str peer)
 {
-    struct str rest, part;
-
-    if (!trusted(peer))
-        return peer;
-    if (header(r, "x-real-ip").len)
+    if (proxy_trusted(peer) && header(r, "x-real-ip").len)
         return str_trim(header(r, "x-real-ip"));
-    rest = header(r, "x-forwarded-for");
-    while (rest.len && str_split(&part, &rest, ','))
-        if (str_trim(part).len && !trusted(str_trim(part)))
-            return str_trim(part);
-    return peer;
+    return forwarded_address(peer, header(r, "x-forwarded-for"));
 }
 
 struct exchange *exchange_new(struct arena *arena, struct list params)

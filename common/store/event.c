@@ -28,6 +28,10 @@ static const struct field event_row[] = {
     { 0 },
 };
 
+#define EVENT_SELECT                                                                               \
+    "SELECT loop_id, seq, type, agent, agent_seq, round, task_id, at, trace_id, data FROM events"  \
+    " WHERE org_id = $1 AND loop_id = $2"
+
 void event_listen(event_listener *fn, void *arg)
 {
     listener.fn = fn;
@@ -73,14 +77,16 @@ enum result event_append(struct event *out, struct db *db, const struct event_dr
         &told->event, db, event_row, ERR_INTERNAL,
         "INSERT INTO events (org_id, loop_id, seq, type, agent, agent_seq, round, task_id,"
         " at, trace_id, data) VALUES ($1, $2, $3, $4, $5,"
-        " CASE WHEN CAST($5 AS TEXT) IS NULL THEN 0 ELSE 1 + COALESCE((SELECT e.agent_seq FROM events e"
-        "  WHERE e.org_id = $1 AND e.loop_id = $2 AND e.agent = $5"
-        "  ORDER BY e.seq DESC LIMIT 1), 0) END,"
+        " CASE WHEN $10 >= 0 THEN $10 WHEN CAST($5 AS TEXT) IS NULL THEN 0"
+        "  ELSE 1 + COALESCE((SELECT e.agent_seq FROM events e"
+        "   WHERE e.org_id = $1 AND e.loop_id = $2 AND e.agent = $5 AND e.type NOT LIKE 'token%'"
+        "   ORDER BY e.seq DESC LIMIT 1), 0) END,"
         " $6, $7, (SELECT now_us()), $8, $9)"
         " RETURNING loop_id, seq, type, agent, agent_seq, round, task_id, at, trace_id,"
         " data",
         BIND(draft->loop_id, seq.value, names[draft->type], draft->agent, draft->round,
-             draft->task_id, draft->trace_id, buf_view(&data))));
+             draft->task_id, draft->trace_id, buf_view(&data),
+             draft->in_text ? draft->agent_seq : INT64_C(-1))));
     told->org_id = db_org(db);
     tx_after(db, announce, told);
     if (out)
@@ -88,14 +94,25 @@ enum result event_append(struct event *out, struct db *db, const struct event_dr
     return OK;
 }
 
+void event_tell(struct str org_id, const struct event *event)
+{
+    if (listener.fn)
+        listener.fn(listener.arg, org_id, event);
+}
+
 enum result event_read(struct list *out, struct db *db, struct str loop_id, int64_t from,
                        int64_t limit)
 {
     return db_all(out, db, event_row, sizeof(struct event),
-                  "SELECT loop_id, seq, type, agent, agent_seq, round, task_id, at, trace_id, data"
-                  " FROM events WHERE org_id = $1 AND loop_id = $2 AND seq >= $3"
-                  " ORDER BY seq LIMIT $4",
-                  BIND(loop_id, from, limit));
+                  EVENT_SELECT " AND seq >= $3 ORDER BY seq LIMIT $4", BIND(loop_id, from, limit));
+}
+
+enum result event_history(struct list *out, struct db *db, struct str loop_id, int64_t last_seq)
+{
+    return db_all(out, db, event_row, sizeof(struct event),
+                  EVENT_SELECT " AND seq <= $3 AND type IN ('debate_start', 'agent_message',"
+                               " 'critique', 'consensus', 'debate_end') ORDER BY seq",
+                  BIND(loop_id, last_seq));
 }
 
 static void add_text(struct buf *out, const char *key, struct str text)
@@ -115,8 +132,10 @@ void event_encode(struct buf *out, const struct event *event)
     buf_json_key(out, STR("round"));
     buf_json_int(out, event->round);
     add_text(out, "agent", event->agent);
-    buf_json_key(out, STR("seq"));
-    buf_json_int(out, event->seq);
+    if (event->seq) { /* a delta has none */
+        buf_json_key(out, STR("seq"));
+        buf_json_int(out, event->seq);
+    }
     buf_json_key(out, STR("agent_seq"));
     buf_json_int(out, event->agent_seq);
     add_text(out, "loop_id", event->loop_id);

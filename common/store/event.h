@@ -20,6 +20,8 @@ struct event_draft {
     enum event_type type;
     struct str loop_id, agent, task_id, trace_id; /* agent, task_id, trace_id: optional */
     int64_t round;
+    bool in_text;               /* token events: agent_seq counts within the agent's text */
+    int64_t agent_seq;          /* of these; of all others it is the agent's count in the loop */
     const struct field *fields; /* of data */
     const void *data;
 };
@@ -34,13 +36,19 @@ struct event { /* a row; strings live in the session's arena */
 /* Inside a transaction. *out may be NULL. ERR_NOT_FOUND: no such loop in the organisation. */
 MUST_USE enum result event_append(struct event *out, struct db *db,
                                   const struct event_draft *draft);
+/* Tells listeners of what is not stored: a token delta. seq must be 0. */
+void event_tell(struct str org_id, const struct event *event);
 /* Events with seq >= from, in order, at most limit. */
 MUST_USE enum result event_read(struct list *out, struct db *db, struct str loop_id, int64_t from,
                                 int64_t limit);
+/* Of the events up to last_seq those of which a snapshot is made (streaming.md 8.1), in order. */
+MUST_USE enum result event_history(struct list *out, struct db *db, struct str loop_id,
+                                   int64_t last_seq);
 /* One frame as clients see it (streaming.md 3): a JSON object without trailing newline. */
 void event_encode(struct buf *out, const struct event *event);
 
-/* Who hears of committed events; one per process, set at start. org and event are borrowed. */
+/* Who hears of committed events and of deltas; one per process, set at start. org and event are
+ * borrowed. */
 typedef void event_listener(void *arg, struct str org_id, const struct event *event);
 void event_listen(event_listener *listener, void *arg);
 

@@ -26,9 +26,29 @@ struct text {
 
 static const struct field text_row[] = { { FIELD(struct text, value) }, { 0 } };
 
+/* Set once at start, before any thread. */
+static struct {
+    void (*fn)(void *arg);
+    void *arg;
+} listener;
+
+void job_listen(void (*fn)(void *arg), void *arg)
+{
+    listener.fn = fn;
+    listener.arg = arg;
+}
+
+static void announce(void *object)
+{
+    (void)object;
+    if (listener.fn)
+        listener.fn(listener.arg);
+}
+
 enum result job_insert(struct db *db, struct str kind, struct str subject_id,
                        struct json_text payload)
 {
+    tx_after(db, announce, NULL);
     return db_run(NULL, db,
                   "INSERT INTO jobs (org_id, job_id, kind, subject_id, payload, status, due_at,"
                   " created_at) VALUES ($1, $2, $3, $4, $5, 'pending', (SELECT now_us()),"

@@ -23,6 +23,9 @@ struct job { /* strings live in the session's arena */
 MUST_USE enum result job_insert(struct db *db, struct str kind, struct str subject_id,
                                 struct json_text payload);
 
+/* Who hears of committed jobs; one per process, set at start. */
+void job_listen(void (*listener)(void *arg), void *arg);
+
 /* The oldest due job of highest priority, over all organisations, or one whose lease has ended.
  * ERR_NOT_FOUND: no work. After LOSSES_MAX runners the job has failed instead, and is returned
  * with losses >= LOSSES_MAX for its caller to conclude. */

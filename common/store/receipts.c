@@ -3,31 +3,7 @@
 #include "common/base/buf.h"
 #include "common/base/clock.h"
 #include "common/base/settings.h"
-
-struct text {
-    struct str value;
-};
-
-static const struct field text_row[] = { { FIELD(struct text, value) }, { 0 } };
-
-static enum result meta_find(struct str *out, struct db *db, struct str key)
-{
-    struct text text;
-
-    TRY(db_one(&text, db_system(db), text_row, ERR_NOT_FOUND,
-               "SELECT value FROM meta WHERE key = $1", BIND(key)));
-    *out = text.value;
-    return OK;
-}
-
-/* The row that every process sees from now on: whoever comes first writes it. */
-static enum result meta_settle(struct str *out, struct db *db, struct str key, struct str value)
-{
-    TRY(db_run(NULL, db_system(db),
-               "INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING",
-               BIND(key, value)));
-    return meta_find(out, db, key);
-}
+#include "common/store/meta.h"
 
 #define META_REAL STR("receipt_key")
 #define META_DEMO STR("demo_receipt_key")
@@ -131,8 +107,7 @@ static enum result chain_append(struct db *db, const struct head *head, struct s
 }
 
 enum result receipt_append(struct receipt_row *out, struct db *db,
-                           const struct receipt_facts *facts,
-                           const struct receipt_signers *signers)
+                           const struct receipt_facts *facts, const struct receipt_signers *signers)
 {
     struct receipt_facts placed = *facts;
     struct receipt receipt;
@@ -209,8 +184,8 @@ enum result receipt_list(struct list *out, int64_t *total, struct db *db,
     TRY(db_one(&count, db, number_row, ERR_INTERNAL,
                "SELECT COUNT(*) FROM receipts r" RECEIPT_MATCHES,
                BIND(debate_id, verdict, filter->from.us, to)));
-    const struct binds binds = BIND(debate_id, verdict, filter->from.us, to, filter->limit,
-                                    filter->offset);
+    const struct binds binds =
+        BIND(debate_id, verdict, filter->from.us, to, filter->limit, filter->offset);
     if (filter->oldest_first)
         TRY(db_all(out, db, receipt_columns, sizeof(struct receipt_row),
                    "SELECT " RECEIPT_COLUMNS RECEIPT_MATCHES

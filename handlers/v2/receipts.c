@@ -109,8 +109,8 @@ static const char *const verdicts[] = { "APPROVED", "APPROVED_WITH_CONDITIONS", 
 static const char *const orders[] = { "asc", "desc", NULL };
 
 static const struct field list_in[] = {
-    { FIELD(struct receipt_list_in, limit), .min = 1, .max = 100, .clamp = true,
-      .fallback = "20", .doc = "Receipts to return" },
+    { FIELD(struct receipt_list_in, limit), .min = 1, .max = 100, .clamp = true, .fallback = "20",
+      .doc = "Receipts to return" },
     { FIELD(struct receipt_list_in, offset), .max = 1000000, .clamp = true, .fallback = "0",
       .doc = "Receipts to pass over" },
     { FIELD(struct receipt_list_in, debate_id), .pattern = PATTERN_SLUG,
@@ -145,8 +145,11 @@ struct receipt_list_out {
 static const struct field list_out[] = {
     { FIELD_LIST(struct receipt_list_out, receipts, struct receipt_view, view_out),
       .doc = "In the order asked for" },
-    { .name = "results", .offset = offsetof(struct receipt_list_out, receipts),
-      .type = FIELD_STRUCTS, .fields = view_out, .item_size = sizeof(struct receipt_view),
+    { .name = "results",
+      .offset = offsetof(struct receipt_list_out, receipts),
+      .type = FIELD_STRUCTS,
+      .fields = view_out,
+      .item_size = sizeof(struct receipt_view),
       .doc = "The same" },
     { FIELD_INSIDE(struct receipt_list_out, pagination, page_out), .doc = "Where this page is" },
     { FIELD(struct receipt_list_out, count), .doc = "Returned" },
@@ -314,8 +317,7 @@ static const struct field key_out[] = {
 static enum result find_key(struct receipt_public_key *out, struct request *r)
 {
     const struct key_in *in = r->input;
-    enum result result =
-        receipt_key_find(out, r->db, in->key_id.len ? in->key_id : STR_NONE);
+    enum result result = receipt_key_find(out, r->db, in->key_id.len ? in->key_id : STR_NONE);
 
     if (result != ERR_NOT_FOUND)
         return result;
@@ -348,8 +350,8 @@ const struct route receipt_routes[] = {
       INPUT(struct key_in, key_in), .reply = key_out, ERRORS(ERR_NOT_FOUND), .tag = "Receipts",
       .doc = "A public key that checks receipts" },
     { ROUTE(GET, "/.well-known/aragora-odr-signing-key", signing_key_pem_get), .public = true,
-      INPUT(struct key_in, key_in), .reply_type = "application/x-pem-file",
-      ERRORS(ERR_NOT_FOUND), .tag = "Receipts", .doc = "The same as PEM" },
+      INPUT(struct key_in, key_in), .reply_type = "application/x-pem-file", ERRORS(ERR_NOT_FOUND),
+      .tag = "Receipts", .doc = "The same as PEM" },
     { ROUTE(GET, "/api/v2/receipts/{receipt_id}", receipt_get), .permission = "receipts.read",
       INPUT(struct receipt_id_in, id_in), .reply = receipt_out, ERRORS(ERR_RECEIPT_NOT_FOUND),
       .tag = "Receipts", .doc = "One receipt" },
@@ -358,8 +360,8 @@ const struct route receipt_routes[] = {
       .reply_type = "application/json", ERRORS(ERR_RECEIPT_NOT_FOUND), .tag = "Receipts",
       .doc = "The receipt as a file" },
     { ROUTE(POST, "/api/v2/receipts/{receipt_id}/verify", receipt_verify_post),
-      .permission = "receipts.verify", .body_optional = true,
-      INPUT(struct receipt_id_in, id_in), .reply = verified_out, ERRORS(ERR_RECEIPT_NOT_FOUND),
-      .tag = "Receipts", .doc = "Check digest, signature and chain" },
+      .permission = "receipts.verify", .body_optional = true, INPUT(struct receipt_id_in, id_in),
+      .reply = verified_out, ERRORS(ERR_RECEIPT_NOT_FOUND), .tag = "Receipts",
+      .doc = "Check digest, signature and chain" },
     { 0 },
 };

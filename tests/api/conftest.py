@@ -4,6 +4,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 
@@ -25,11 +26,18 @@ def run(data, *arguments):
                           capture_output=True, text=True, timeout=60)
 
 
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
 class Server:
     def __init__(self, **settings):
+        self.ws_port = free_port()
         self.data = pathlib.Path(tempfile.mkdtemp(prefix="aragora-api-"))
         self.process = subprocess.Popen(
-            [BIN / "aragora", "serve", "--port", "0"], env=clean_environment(self.data, **settings),
+            [BIN / "aragora", "serve", "--port", "0", "--ws-port", str(self.ws_port)], env=clean_environment(self.data, **settings),
             stdout=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
         assert line.startswith("aragora: ready on "), line

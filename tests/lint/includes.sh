@@ -27,4 +27,5 @@ check handlers "$common|handlers/handler.h"
 check fcgi "$common|handlers/handler.h|fcgi/"
 check cli "$common|handlers/handler.h|fcgi/|cli/"
 check debated "$common|debated/"
+check streamd "$common|streamd/"
 exit $status

@@ -75,7 +75,8 @@ static void receipts_of_an_organisation_form_one_chain(void **state)
     assert_null(chain_problem(&second).at);
     assert_int_equal(receipt_find(&found, at.db, STR("debate-2")), OK);
     assert_true(str_eq(found.native, second.native));
-    assert_int_equal(receipt_list(&rows, &total, at.db, &(struct receipt_filter){ .limit = 1 }), OK);
+    assert_int_equal(receipt_list(&rows, &total, at.db, &(struct receipt_filter){ .limit = 1 }),
+                     OK);
     assert_int_equal(total, 2);
     assert_int_equal(rows.count, 1);
 
@@ -107,9 +108,9 @@ static void a_lost_signing_key_is_refused_not_replaced(void **state)
     assert_memory_equal(key.raw, receipt_key_public(signers.real)->raw, sizeof(key.raw));
     assert_int_equal(remove(data_path(at.arena, "keys/receipt.pem").at), 0);
     assert_int_equal(receipt_signers_open(&signers, at.arena, at.db), ERR_KEY);
-    assert_int_equal(receipt_key_open(&signers.real, at.arena,
-                                      data_path(at.arena, "keys/receipt.pem"), true),
-                     OK); /* another key in its place */
+    assert_int_equal(
+        receipt_key_open(&signers.real, at.arena, data_path(at.arena, "keys/receipt.pem"), true),
+        OK); /* another key in its place */
     assert_int_equal(receipt_signers_open(&signers, at.arena, at.db), ERR_KEY);
     forget_keys();
 }
@@ -122,5 +123,6 @@ int main(void)
     };
 
     int failed = cmocka_run_group_tests_name("SQLite", tests, open_sqlite, close_databases);
-    return failed + cmocka_run_group_tests_name("PostgreSQL", tests, open_postgres, close_databases);
+    return failed +
+           cmocka_run_group_tests_name("PostgreSQL", tests, open_postgres, close_databases);
 }

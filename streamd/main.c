@@ -1,0 +1,100 @@
+/* aragora-streamd - the long-lived connections of clients: debates as they happen. */
+#include "common/base/error.h"
+#include "common/base/file.h"
+#include "common/base/log.h"
+#include "common/base/settings.h"
+#include "common/base/version.h"
+#include "common/db/migrate.h"
+#include "common/store/stream.h"
+#include "streamd/server.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#define SCHEMA_WAIT_S 60
+
+/* Whoever migrates may still be at it (decision 54). */
+static enum result read_epoch(struct str *out, struct arena *arena, const struct db_config *config)
+{
+    CLEANUP(db_cleanup) struct db *db = NULL;
+    enum result result = ERR_SCHEMA_OLD;
+
+    for (int i = 0; i < SCHEMA_WAIT_S * 10 && result != OK; i++) {
+        if (i)
+            usleep(100000);
+        result = db ? OK : db_open(&db, config);
+        if (result != OK)
+            continue;
+        db_use(db, arena, STR_NONE);
+        result = db_migrated(db);
+    }
+    return result == OK ? stream_epoch(out, db) : result;
+}
+
+/* Every connection is a descriptor. */
+static void raise_descriptors(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static enum result serve(struct arena *arena)
+{
+    struct segment *segment;
+
+    TRY(directory_make(arena, data_path(arena, "run"), 0700));
+    TRY(segment_open(&segment, setting_cstr(SETTING_DATA_DIR)));
+    struct server_config config = {
+        .host = setting_cstr(SETTING_BIND_HOST),
+        .data_directory = setting_cstr(SETTING_DATA_DIR),
+        .port = setting_int(SETTING_WS_PORT),
+        .database = db_config_read(arena, segment),
+        .segment = segment,
+        .program_version = STR(ARAGORA_VERSION),
+        .message_max = (size_t)setting_int(SETTING_WS_MESSAGE_SIZE),
+        .queue_max = (size_t)setting_int(SETTING_WS_QUEUE_SIZE),
+        .ping_us = setting_int(SETTING_WS_HEARTBEAT) * US_PER_S,
+        .connections_per_minute = setting_int(SETTING_WS_CONN_RATE),
+        .connections_per_address = setting_int(SETTING_WS_MAX_PER_IP),
+        .messages_per_second = setting_int(SETTING_WS_MSG_RATE),
+        .messages_burst = setting_int(SETTING_WS_MSG_BURST),
+        .limits_off = setting_flag(SETTING_RATE_OFF),
+    };
+    enum result result = read_epoch(&config.epoch, arena, &config.database);
+    if (result == OK)
+        result = server_run(&config);
+    segment_close(segment);
+    return result;
+}
+
+int main(void)
+{
+    CLEANUP(arena_cleanup) struct arena *arena = arena_new();
+    const char *problem = "";
+    sigset_t signals;
+
+    /* Before any thread: all inherit it, and the loop reads them from a descriptor. */
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigprocmask(SIG_BLOCK, &signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    log_open("aragora-streamd", LOG_INFO, LOG_TEXT);
+    if (settings_load(&problem) != OK) {
+        log_event(LOG_CRITICAL, "wrong setting", "problem", problem);
+        return EX_CONFIG;
+    }
+    setting_log_open("aragora-streamd");
+    raise_descriptors();
+    enum result result = serve(arena);
+    if (result == OK)
+        return 0;
+    log_event(LOG_CRITICAL, "cannot run", "error", error_row(result)->name);
+    return EX_UNAVAILABLE;
+}
