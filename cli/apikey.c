@@ -7,7 +7,7 @@
 #include "common/base/clock.h"
 #include "common/store/apikey.h"
 
-#define DAY_US   (24 * 3600 * US_PER_S)
+#define DAY_US   (INT64_C(24) * 3600 * US_PER_S)
 #define DAYS_MAX 36500
 
 static struct json_text scopes_json(struct arena *arena, const struct arguments *arguments)

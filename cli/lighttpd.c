@@ -61,7 +61,7 @@ enum result lighttpd_configure(struct arena *arena, struct str path,
         "fastcgi.server = (\"/\" => ((\"socket\" => \"" STR_FMT "\",\n"
         "  \"check-local\" => \"disable\", \"fix-root-scriptname\" => \"enable\")))\n",
         six ? "[" : "", lighttpd->host, six ? "]" : "", lighttpd->port,
-        STR_ARG(lighttpd->error_log), (long long)(lighttpd->body_bytes / 1024 + BODY_ROOM_KB),
+        STR_ARG(lighttpd->error_log), (long long)lighttpd->body_bytes / 1024 + BODY_ROOM_KB,
         GRACE_S, STR_ARG(stream_lines(arena, lighttpd)), STR_ARG(lighttpd->socket));
     return file_write(arena, path, text, 0600);
 }

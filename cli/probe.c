@@ -39,15 +39,19 @@ static int tcp_socket(const char *host, int port, bool binding, int limit_s)
 
 int probe_port(const char *host, int port)
 {
-    struct sockaddr_storage address;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in four;
+        struct sockaddr_in6 six;
+    } address = { 0 };
     socklen_t len = sizeof(address);
     int fd = tcp_socket(host, port, true, 0);
 
     if (fd < 0)
         return -1;
-    if (port == 0 && getsockname(fd, (struct sockaddr *)&address, &len) == 0)
-        port = ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
-                                                   : ((struct sockaddr_in *)&address)->sin_port);
+    if (port == 0 && getsockname(fd, &address.any, &len) == 0)
+        port = ntohs(address.any.sa_family == AF_INET6 ? address.six.sin6_port
+                                                       : address.four.sin_port);
     close(fd);
     return port;
 }

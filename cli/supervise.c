@@ -68,8 +68,8 @@ static NORETURN void become(const struct supervisor *supervisor, const struct ch
     signal(SIGPIPE, SIG_DFL);
     signal(SIGINT, SIG_DFL); /* a shell's background job has it ignored */
     sigprocmask(SIG_SETMASK, &supervisor->before, NULL);
-    dup2(input, STDIN_FILENO);                                     /* without close-on-exec */
-    execvp(child->argv[0], (char *const *)(uintptr_t)child->argv); /* it does not write there */
+    dup2(input, STDIN_FILENO);                          /* without close-on-exec */
+    execvp(child->argv[0], (char *const *)child->argv); /* it does not write there */
     fprintf(stderr, "aragora: %s: %s\n", child->argv[0], strerror(errno));
     _exit(127);
 }

@@ -51,7 +51,9 @@ const char *role_name(enum role role)
 
 static char dotted(char c)
 {
-    return c == ':' ? '.' : c;
+    if (c == ':')
+        return '.';
+    return c;
 }
 
 /* <0, 0, >0, with every ':' read as '.'. */

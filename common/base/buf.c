@@ -115,6 +115,7 @@ static size_t shortest_digits(char digits[24], int *point, double value)
     }
     size_t count = 0;
     const char *at = text;
+    digits[count++] = *at++; /* never 0 of them */
     for (; *at != 'e'; at++)
         if (*at != '.')
             digits[count++] = *at;
@@ -159,11 +160,13 @@ size_t double_text(char out[DOUBLE_TEXT], double value)
         for (int i = point; i < 0; i++)
             out[len++] = '0';
     }
-    for (int i = 0; i < (int)count || i < point; i++) {
+    for (int i = 0; i < (int)count; i++) {
         if (i == point && point > 0)
             out[len++] = '.';
-        out[len++] = i < (int)count ? digits[i] : '0';
+        out[len++] = digits[i];
     }
+    for (int i = (int)count; i < point; i++)
+        out[len++] = '0';
     out[len] = '\0';
     return len;
 }
@@ -171,8 +174,9 @@ size_t double_text(char out[DOUBLE_TEXT], double value)
 void buf_json_double(struct buf *buf, double value)
 {
     char text[DOUBLE_TEXT];
+    size_t len = double_text(text, value);
 
-    buf_add(buf, text, double_text(text, value));
+    buf_add(buf, text, len);
 }
 
 void buf_json_int(struct buf *buf, int64_t value)

@@ -88,7 +88,7 @@ static bool parse_zone(int64_t *fraction, int64_t *offset, struct str rest)
     if (rest.len != 6 || (rest.at[0] != '+' && rest.at[0] != '-') || rest.at[3] != ':' ||
         !digits(&hours, rest, 1, 2) || !digits(&minutes, rest, 4, 2) || hours > 23 || minutes > 59)
         return false;
-    *offset = (hours * 60 + minutes) * 60 * (rest.at[0] == '-' ? -1 : 1);
+    *offset = INT64_C(60) * (hours * 60 + minutes) * (rest.at[0] == '-' ? -1 : 1);
     return true;
 }
 

@@ -5,7 +5,7 @@
 #include "common/base/arena.h"
 
 #define SHA256_BYTES 32
-#define SHA256_HEX   (2 * SHA256_BYTES)
+#define SHA256_HEX   64
 
 void sha256(unsigned char out[SHA256_BYTES], const void *at, size_t len);
 /* Lower-case hexadecimal; *out lives in the arena. */

@@ -41,7 +41,7 @@ struct str id_new(struct arena *arena, const char *prefix)
     char *out = arena_alloc(arena, len + UUID_HEX + 1);
 
     uuid7(bytes);
-    memcpy(out, prefix, len);
+    memcpy(out, prefix, len + 1);
     hex_text(out + len, bytes, sizeof(bytes));
     return (struct str){ out, len + UUID_HEX };
 }

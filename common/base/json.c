@@ -58,7 +58,7 @@ static bool scan_unit(struct scan *s, unsigned *out)
     unsigned value = 0;
 
     for (int i = 0; i < 4; i++, s->at++) {
-        char c = s->at < s->end ? *s->at : '\0';
+        int c = s->at < s->end ? *s->at : '\0';
         unsigned digit = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
                          : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10
                          : c >= 'A' && c <= 'F' ? (unsigned)(c - 'A') + 10

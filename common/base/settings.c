@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define FILE_BYTES_MAX (INT64_C(1024) * 1024)
+
 extern char **environ;
 
 static const struct setting_row rows[SETTING_COUNT] = {
@@ -149,7 +151,7 @@ static const char *read_file(void)
     for (size_t i = 0; i < COUNT(candidates); i++) {
         if (!candidates[i].at)
             continue;
-        if (file_read(&text, arena, candidates[i], 1024 * 1024) != OK) {
+        if (file_read(&text, arena, candidates[i], FILE_BYTES_MAX) != OK) {
             if (i == 0)
                 return "the file cannot be read";
             continue;

@@ -12,8 +12,8 @@ struct backend {
                         size_t size);
     void (*close)(void *connection);
     /* Runs to the end. row may be NULL. */
-    enum result (*run)(void *connection, const char *sql, const struct bind *binds, size_t count,
-                       row_fn *row, void *arg, int64_t *changed);
+    enum result (*run)(void *connection, const char *sql, struct binds binds, row_fn *row,
+                       void *arg, int64_t *changed);
     /* Several statements without parameters; of migrations. */
     enum result (*script)(void *connection, const char *sql);
     enum result (*begin)(void *connection);

@@ -161,7 +161,8 @@ static enum result run(struct db *db, const char *sql, struct binds binds, row_f
     }
     if (binds.count)
         memcpy(all + first, binds.at, binds.count * sizeof(*all));
-    return db->backend->run(db->connection, sql, all, binds.count + first, row, arg, changed);
+    return db->backend->run(db->connection, sql, (struct binds){ all, binds.count + first }, row,
+                            arg, changed);
 }
 
 static void copy_value(void *member, const struct field *field, struct arena *arena,

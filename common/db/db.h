@@ -16,6 +16,8 @@
 
 #include "common/base/field.h"
 
+#include <math.h>
+
 struct db;
 struct segment;
 
@@ -78,11 +80,15 @@ static inline struct bind bind_cstr(const char *v)
 }
 static inline struct bind bind_int(int64_t v)
 {
-    return v == INT_NONE ? (struct bind){ 0 } : (struct bind){ .type = BIND_INT, .integer = v };
+    if (v == INT_NONE)
+        return (struct bind){ 0 };
+    return (struct bind){ .type = BIND_INT, .integer = v };
 }
 static inline struct bind bind_double(double v)
 {
-    return v != v ? (struct bind){ 0 } : (struct bind){ .type = BIND_DOUBLE, .real = v };
+    if (isnan(v))
+        return (struct bind){ 0 };
+    return (struct bind){ .type = BIND_DOUBLE, .real = v };
 }
 static inline struct bind bind_utc(struct utc v)
 {

@@ -320,14 +320,14 @@ static enum result apply_deadline(struct connection *c)
     if (!below)
         left = c->timeout_us;
     snprintf(limit, sizeof(limit), "SET statement_timeout = %lld",
-             (long long)(left / US_PER_MS + (below ? 1 : 0)));
+             (long long)left / US_PER_MS + (below ? 1 : 0));
     TRY(execute(c, limit));
     c->limited = below;
     return OK;
 }
 
-static enum result run_once(struct connection *c, const char *sql, const struct bind *binds,
-                            size_t count, row_fn *row, void *arg, int64_t *changed)
+static enum result run_once(struct connection *c, const char *sql, struct binds binds, row_fn *row,
+                            void *arg, int64_t *changed)
 {
     CLEANUP(arena_cleanup) struct arena *arena = arena_new();
     struct params params;
@@ -335,7 +335,7 @@ static enum result run_once(struct connection *c, const char *sql, const struct 
     int64_t rows = 0;
 
     TRY(apply_deadline(c));
-    fill_params(&params, arena, binds, count);
+    fill_params(&params, arena, binds.at, binds.count);
     TRY(prepare(&name, c, arena, sql, &params));
     CLEANUP(clear)
     PGresult *answer = PQexecPrepared(c->handle, name, params.count, params.values, params.lengths,
@@ -365,21 +365,19 @@ static bool transaction_vanished(struct connection *c)
     return c->in_transaction && PQtransactionStatus(c->handle) == PQTRANS_IDLE;
 }
 
-static enum result postgres_run(void *connection, const char *sql, const struct bind *binds,
-                                size_t count, row_fn *row, void *arg, int64_t *changed)
+static enum result postgres_run(void *connection, const char *sql, struct binds binds, row_fn *row,
+                                void *arg, int64_t *changed)
 {
     struct connection *c = connection;
     enum result result;
 
     if (transaction_vanished(c))
         return ERR_DATABASE_RETRY;
-    result = run_once(c, sql, binds, count, row, arg, changed);
-
+    result = run_once(c, sql, binds, row, arg, changed);
     if (result == OK || !lost(c))
         return result;
     TRY(reconnect(c));
-    return c->in_transaction ? ERR_DATABASE_RETRY
-                             : run_once(c, sql, binds, count, row, arg, changed);
+    return c->in_transaction ? ERR_DATABASE_RETRY : run_once(c, sql, binds, row, arg, changed);
 }
 
 static enum result postgres_script(void *connection, const char *sql)

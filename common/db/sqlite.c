@@ -215,8 +215,8 @@ static enum result step_all(struct connection *c, sqlite3_stmt *statement, row_f
     return result_of(c, code);
 }
 
-static enum result sqlite_run(void *connection, const char *sql, const struct bind *binds,
-                              size_t count, row_fn *row, void *arg, int64_t *changed)
+static enum result sqlite_run(void *connection, const char *sql, struct binds binds, row_fn *row,
+                              void *arg, int64_t *changed)
 {
     struct connection *c = connection;
     sqlite3_stmt *statement;
@@ -225,7 +225,7 @@ static enum result sqlite_run(void *connection, const char *sql, const struct bi
     if (c->deadline_us && (!c->until_us || c->deadline_us < c->until_us))
         c->until_us = c->deadline_us;
     TRY(prepare(&statement, c, sql));
-    enum result result = bind_all(c, statement, binds, count);
+    enum result result = bind_all(c, statement, binds.at, binds.count);
     if (result == OK)
         result = step_all(c, statement, row, arg);
     if (result == OK && changed)
@@ -252,7 +252,7 @@ static enum result sqlite_begin(void *connection)
         TRY(segment_writer_lock(c->segment, 5 * US_PER_S));
         c->locked = true;
     }
-    enum result result = sqlite_run(c, "BEGIN IMMEDIATE", NULL, 0, NULL, NULL, NULL);
+    enum result result = sqlite_run(c, "BEGIN IMMEDIATE", NO_BINDS, NULL, NULL, NULL);
     if (result != OK)
         unlock(c);
     return result;
@@ -261,7 +261,7 @@ static enum result sqlite_begin(void *connection)
 static enum result sqlite_commit(void *connection)
 {
     struct connection *c = connection;
-    enum result result = sqlite_run(c, "COMMIT", NULL, 0, NULL, NULL, NULL);
+    enum result result = sqlite_run(c, "COMMIT", NO_BINDS, NULL, NULL, NULL);
 
     if (result == OK)
         unlock(c);

@@ -42,7 +42,6 @@ static enum result write_value(struct buf *out, struct json_object *value);
 static enum result write_object(struct buf *out, struct json_object *object)
 {
     CLEANUP(buf_free) struct buf sorted = { 0 };
-    size_t count = (size_t)json_object_object_length(object);
 
     buf_char(out, '{');
     json_object_object_foreach(object, name, child)
@@ -52,6 +51,7 @@ static enum result write_object(struct buf *out, struct json_object *object)
         buf_add(&sorted, &member, sizeof(member));
     }
     struct member *members = (void *)sorted.at; /* from malloc: aligned for any type */
+    size_t count = members ? sorted.len / sizeof(*members) : 0;
     if (count)
         qsort(members, count, sizeof(*members), member_compare);
     for (size_t i = 0; i < count; i++) {

@@ -72,10 +72,12 @@ static struct str slug_of(struct arena *arena, struct str task)
 
         for (; i < task.len && task.at[i] != ' '; i++) {
             char c = task.at[i];
-            bool upper = c >= 'A' && c <= 'Z';
-            if ((upper || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_') &&
+
+            if (c >= 'A' && c <= 'Z')
+                c = (char)(c | 0x20);
+            if (((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_') &&
                 len < sizeof(word))
-                word[len++] = upper ? (char)(c | 0x20) : c;
+                word[len++] = c;
         }
         i++;
         if (len && !is_stop_word((struct str){ word, len })) {

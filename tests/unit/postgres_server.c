@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BIN "/usr/lib/postgresql/15/bin/"
+#define PROGRAM(name) ("/usr/lib/postgresql/15/bin/" name)
 
 static char directory[64], data[96], dsn[160];
 static pid_t server, owner; /* owner: who started it; a fork of it must not stop it */
@@ -67,8 +67,8 @@ static int remove_one(const char *path, const struct stat *info, int kind, struc
 /* Until the server takes connections, 30 s at most. */
 static int wait_ready(void)
 {
-    char *const ready[] = { BIN "pg_isready", "-q", "-h", directory, "-U", "aragora", NULL };
-    const struct timespec pause = { .tv_nsec = 50 * 1000 * 1000 };
+    char *const ready[] = { PROGRAM("pg_isready"), "-q", "-h", directory, "-U", "aragora", NULL };
+    const struct timespec pause = { .tv_nsec = 50000000 };
 
     for (int i = 0; i < 600; i++) {
         if (run(ready) == 0)
@@ -95,10 +95,10 @@ const char *postgres_server_start(void)
         return NULL;
     }
     snprintf(data, sizeof(data), "%s/data", directory);
-    char *const initdb[] = { BIN "initdb", "-D", data,   "-U",        "aragora",     "-A",
-                             "trust",      "-E", "UTF8", "--no-sync", "--no-locale", NULL };
+    char *const initdb[] = { PROGRAM("initdb"), "-D", data,   "-U",        "aragora",     "-A",
+                             "trust",           "-E", "UTF8", "--no-sync", "--no-locale", NULL };
     char *const postgres[] = {
-        BIN "postgres",           "-D", data, "-k", directory, "-h", "", "-F", "-c",
+        PROGRAM("postgres"),      "-D", data, "-k", directory, "-h", "", "-F", "-c",
         "log_min_messages=panic", NULL
     };
     if (run(initdb) != 0) {

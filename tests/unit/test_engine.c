@@ -56,12 +56,13 @@ struct row_count {
     int64_t value;
 };
 
+static const struct field count_row[] = { { FIELD(struct row_count, value) }, { 0 } };
+
 static int64_t count_of(const char *sql, struct str id)
 {
-    static const struct field row[] = { { FIELD(struct row_count, value) }, { 0 } };
     struct row_count count;
 
-    assert_int_equal(db_one(&count, at.db, row, ERR_NOT_FOUND, sql, BIND(id)), OK);
+    assert_int_equal(db_one(&count, at.db, count_row, ERR_NOT_FOUND, sql, BIND(id)), OK);
     return count.value;
 }
 
