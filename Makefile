@@ -92,11 +92,19 @@ unit: $(TESTS)
 api: all
 	sh tests/run.sh tests/api
 
-## lint: includes point the allowed way, sources are formatted, man pages are clean
+SOURCES = $(shell git ls-files '*.c')
+# Libraries' headers are not ours to check.
+TIDY    = $(subst -I/usr,-isystem /usr,$(CPPFLAGS)) $(filter -std=% -W% -D_GNU%,$(CFLAGS))
+
+## lint: includes, sizes, format, man pages; clang-tidy and cppcheck find nothing
 lint:
 	sh tests/lint/includes.sh
+	sh tests/lint/sizes.sh
 	@clang-format-14 --dry-run -Werror $(shell git ls-files '*.c' '*.h')
 	mandoc -T lint -W warning man/*
+	@cppcheck -j2 -q --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
+	    --suppress=missingInclude --std=c11 --include=banned.h -I. -D_GNU_SOURCE $(SOURCES)
+	@printf '%s\n' $(SOURCES) | xargs -P2 -I{} sh tests/lint/tidy.sh {} -- $(TIDY)
 
 ## format: rewrite the sources as .clang-format says
 format:

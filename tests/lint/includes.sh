@@ -6,6 +6,7 @@ cd "$(dirname "$0")/../.." || exit 1
 status=0
 
 check() { # folder, pattern of what it may include
+    [ -d "$1" ] || return 0
     found=$(grep -rnE '^#include "' "$1" --include='*.c' --include='*.h' |
         grep -vE "#include \"($2)")
     if [ -n "$found" ]; then
