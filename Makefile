@@ -34,10 +34,12 @@ HELP  := $(patsubst %.c,$(B)/%.o,$(filter-out tests/unit/test_%,$(wildcard tests
 TESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c))
 SQL   := $(sort $(wildcard common/db/migrations/*.sql))
 
+MANUAL := $(wildcard man/*.[1-8]) $(patsubst man/%.in,$(B)/man/%,$(wildcard man/*.in))
+
 .PHONY: all deps run check check-san unit api lint format install clean help
 .SECONDARY:
 
-all: $(PROGS)
+all: $(PROGS) $(MANUAL)
 
 $(B)/bin/aragora:         $(call objs,cli/*.c)
 $(B)/bin/aragora-fcgi:    $(B)/fcgi/main.o
@@ -62,6 +64,13 @@ $(B)/gen/migrations.c: $(SQL) deploy/embed.sh
 	sh deploy/embed.sh $(SQL) > $@.tmp && mv $@.tmp $@
 $(B)/gen/migrations.o: $(B)/gen/migrations.c
 	$(call say,CC)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+# Two pages are made from the tables that the programs are made from.
+$(B)/man/aragora.conf.5:   common/base/settings.def
+$(B)/man/aragora-errors.7: common/base/errors.def
+$(B)/man/%: man/%.in deploy/man.awk
+	@mkdir -p $(@D)
+	$(call say,MAN)awk -f deploy/man.awk $(filter %.def,$^) $< > $@.tmp && mv $@.tmp $@
 
 $(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(HELP) $(filter-out $(B)/debated/main.o,$(call objs,debated/*.c)) $(LIB)
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) -lcmocka $(LDLIBS)
@@ -97,11 +106,11 @@ SOURCES = $(shell git ls-files '*.c')
 TIDY    = $(subst -I/usr,-isystem /usr,$(CPPFLAGS)) $(filter -std=% -W% -D_GNU%,$(CFLAGS))
 
 ## lint: includes, sizes, format, man pages; clang-tidy and cppcheck find nothing
-lint:
+lint: $(MANUAL)
 	sh tests/lint/includes.sh
 	sh tests/lint/sizes.sh
 	@clang-format-14 --dry-run -Werror $(shell git ls-files '*.c' '*.h')
-	mandoc -T lint -W warning man/*
+	mandoc -T lint -W warning $(MANUAL)
 	@cppcheck -j2 -q --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
 	    --suppress=missingInclude --std=c11 --include=banned.h -I. -D_GNU_SOURCE $(SOURCES)
 	@printf '%s\n' $(SOURCES) | xargs -P2 -I{} sh tests/lint/tidy.sh {} -- $(TIDY)
@@ -112,10 +121,10 @@ format:
 
 ## install: into $(DESTDIR)$(PREFIX)
 install: all
-	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin share/man/man1 share/man/man8)
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin $(addprefix share/man/man,1 5 7 8))
 	install -m 755 $(PROGS) $(DESTDIR)$(PREFIX)/bin
-	install -m 644 man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
-	install -m 644 man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8
+	for page in $(MANUAL); do \
+	    install -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.} || exit 1; done
 
 ## clean: remove everything that was built
 clean:

@@ -24,7 +24,7 @@ static void print_docs(const struct setting_row *row)
     else if (row->type == SETTING_WORD)
         fputs(row->unit, stdout);
     else if (row->type != SETTING_FLAG)
-        printf("%lld..%lld characters", (long long)row->min, (long long)row->max);
+        printf("%lld..%lld bytes", (long long)row->min, (long long)row->max);
     printf("\t%s\t%s", row->fallback ? row->fallback : "unset", row->doc);
 }
 

@@ -32,7 +32,7 @@ struct setting_row {
     const char *id;   /* as in the enum, without SETTING_ */
     const char *name; /* of the environment variable */
     enum setting_type type;
-    int64_t min, max;     /* of INT and REAL; for texts the greatest length */
+    int64_t min, max;     /* of INT and REAL; of texts in bytes */
     const char *fallback; /* NULL: unset */
     const char *unit;     /* s, ms, bytes, or the words of a SETTING_WORD */
     const char *doc;      /* one sentence */
