@@ -4,6 +4,7 @@
  * is idle (pitfalls, lighttpd 4). Elsewhere: keeping children alive (supervise.c). */
 #include "cli/command.h"
 #include "cli/lighttpd.h"
+#include "cli/open_grant.h"
 #include "cli/probe.h"
 #include "cli/supervise.h"
 
@@ -190,6 +191,8 @@ static bool database_prepared(struct arena *arena)
     CLEANUP(db_cleanup) struct db *db = NULL; /* closed before any fork */
 
     if (command_database(&db, arena, NULL) != OK)
+        return false;
+    if (open_grant(db, getuid()) != OK)
         return false;
     if (first_key(db) == OK)
         return true;

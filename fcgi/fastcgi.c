@@ -43,8 +43,9 @@ static void take_signals(sigset_t *open)
 static bool is_wanted(struct str name)
 {
     static const char *const wanted[] = {
-        "REQUEST_METHOD", "SCRIPT_NAME",  "PATH_INFO",      "REQUEST_URI", "QUERY_STRING",
-        "REMOTE_ADDR",    "CONTENT_TYPE", "CONTENT_LENGTH", "HTTPS",       "SERVER_PORT",
+        "REQUEST_METHOD", "SCRIPT_NAME",  "PATH_INFO",      "REQUEST_URI",
+        "QUERY_STRING",   "REMOTE_ADDR",  "REMOTE_PORT",    "SERVER_ADDR",
+        "SERVER_PORT",    "CONTENT_TYPE", "CONTENT_LENGTH", "HTTPS",
     };
 
     for (size_t i = 0; i < COUNT(wanted); i++)

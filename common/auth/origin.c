@@ -30,7 +30,17 @@ static bool is_public_url(struct str origin)
            (url.len == origin.len || url.at[origin.len] == '/');
 }
 
-bool origin_allowed(struct str origin)
+static bool everywhere(void)
+{
+    struct str rest = setting_str(SETTING_ALLOWED_ORIGINS), part;
+
+    while (str_split(&part, &rest, ','))
+        if (str_is(str_trim(part), "*"))
+            return !setting_production();
+    return false;
+}
+
+bool origin_named(struct str origin)
 {
     struct str rest = setting_str(SETTING_ALLOWED_ORIGINS), part;
 
@@ -45,8 +55,13 @@ bool origin_allowed(struct str origin)
         part = str_trim(part);
         if (str_ends(part, STR("/")))
             part = str_slice(part, 0, part.len - 1);
-        if (str_eq(part, origin) || (str_is(part, "*") && !setting_production()))
+        if (str_eq(part, origin))
             return true;
     }
     return false;
+}
+
+bool origin_allowed(struct str origin)
+{
+    return origin_named(origin) || (origin.len && everywhere());
 }

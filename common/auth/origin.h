@@ -1,11 +1,13 @@
-/* origin.h - which web pages may call (http.md 5, streaming.md 2.3). */
+/* origin.h - from which web origins a browser may call (http.md 5.1); the stream ports ask the
+ * same. */
 #ifndef ARAGORA_ORIGIN_H
 #define ARAGORA_ORIGIN_H
 
 #include "common/base/base.h"
 
-/* origin: the header as sent, compared exactly. Absent is not allowed here: a caller that is no
- * browser sends none, and has nothing to ask. */
+/* By ARAGORA_ALLOWED_ORIGINS and the public URL; false for an empty or absent one. */
 bool origin_allowed(struct str origin);
+/* The same without "*": what says that everyone may call vouches for nobody. */
+bool origin_named(struct str origin);
 
 #endif

@@ -64,7 +64,8 @@ static bool word_allowed(const char *words, struct str value, const char **canon
 
     while (str_split(&word, &rest, '|')) {
         if (str_eq_nocase(word, value)) {
-            *canonical = copy(word);
+            if (!str_eq(word, value))
+                *canonical = copy(word);
             return true;
         }
     }

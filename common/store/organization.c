@@ -41,3 +41,19 @@ enum result organization_default(struct db *db)
                    STR("enterprise")));
     return tx_commit(&tx);
 }
+
+struct users {
+    bool any;
+};
+
+static const struct field users_row[] = { { FIELD(struct users, any) }, { 0 } };
+
+enum result organization_has_users(bool *out, struct db *db)
+{
+    struct users users;
+
+    TRY(db_one(&users, db_system(db), users_row, ERR_DATABASE,
+               "SELECT count(*) > 0 FROM users WHERE user_id <> $1", BIND(USER_OWNER)));
+    *out = users.any;
+    return OK;
+}

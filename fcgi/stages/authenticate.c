@@ -1,7 +1,11 @@
 /* authenticate.c - who sends the request (auth.md 1).
  *
  * A credential that is sent must be good, on public routes too; probes ask nobody. The tenant of
- * a request without one is none, so its queries find nothing. */
+ * a request without one is none, so its queries find nothing; in open mode it may be the owner's.
+ */
+#include "common/auth/open_mode.h"
+#include "common/auth/origin.h"
+#include "common/auth/peer.h"
 #include "common/base/crypto.h"
 #include "common/base/settings.h"
 #include "common/store/apikey.h"
@@ -34,13 +38,17 @@ static bool is_server_token(struct str token)
                      (struct str){ (char *)good, sizeof(good) });
 }
 
+static struct principal owner(enum credential credential)
+{
+    return (struct principal){
+        .credential = credential, .role = ROLE_OWNER, .user_id = USER_OWNER, .org_id = ORG_DEFAULT
+    };
+}
+
 static enum result identify(struct request *r, struct str token)
 {
     if (is_server_token(token)) {
-        r->who = (struct principal){ .credential = CREDENTIAL_SERVER_TOKEN,
-                                     .role = ROLE_OWNER,
-                                     .user_id = USER_OWNER,
-                                     .org_id = ORG_DEFAULT };
+        r->who = owner(CREDENTIAL_SERVER_TOKEN);
         return OK;
     }
     if (!str_starts(token, STR("ara_")) || !str_is_text(token))
@@ -48,6 +56,50 @@ static enum result identify(struct request *r, struct str token)
     if (!r->db)
         return worker_database_fault(exchange_of(r)->worker);
     return apikey_find(&r->who, db_system(r->db), token);
+}
+
+static bool is_forwarded(const struct request *r)
+{
+    for (const char *const *name = open_mode_forwarding; *name; name++)
+        if (header(r, *name).at)
+            return true;
+    return false;
+}
+
+/* 0, which no socket has, if the web server does not tell. */
+static int64_t port_param(const struct exchange *exchange, const char *name)
+{
+    int64_t port;
+
+    return str_int(&port, exchange_param(exchange, name), 1, UINT16_MAX) ? port : 0;
+}
+
+/* The client's connection to the web server. */
+static struct peer peer_of(const struct exchange *exchange)
+{
+    return (struct peer){
+        .address = exchange_param(exchange, "REMOTE_ADDR"),
+        .server_address = exchange_param(exchange, "SERVER_ADDR"),
+        .port = port_param(exchange, "REMOTE_PORT"),
+        .server_port = port_param(exchange, "SERVER_PORT"),
+    };
+}
+
+static bool is_local_owner(const struct request *r)
+{
+    struct open_caller caller = {
+        .host = header(r, "host"),
+        .origin = header(r, "origin"),
+        .origin_named = origin_named(header(r, "origin")),
+        .forwarded = is_forwarded(r),
+    };
+    uid_t starter;
+
+    if (!open_mode_granted(&starter))
+        return false;
+    struct peer peer = peer_of(exchange_of(r));
+    caller.peer_known = peer_uid(&caller.peer, &peer) == OK;
+    return open_mode_admits(&caller, starter);
 }
 
 static void use_database(struct request *r, struct db *db)
@@ -68,7 +120,9 @@ enum result stage_authenticate(struct request *r)
         use_database(r, worker_database_now(worker));
         return OK;
     }
-    if (!token.at && !r->route->public)
+    if (!token.at && is_local_owner(r))
+        r->who = owner(CREDENTIAL_OPEN);
+    else if (!token.at && !r->route->public)
         return refuse(r, ERR_AUTH_REQUIRED);
     use_database(r, worker_database(worker));
     if (token.at)

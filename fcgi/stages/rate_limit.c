@@ -39,7 +39,8 @@ enum result stage_rate_limit(struct request *r)
     struct rate rate = { setting_int(SETTING_RATE_CREATE), setting_int(SETTING_RATE_CREATE) };
     struct str key = r->address;
 
-    if (r->route->limit == LIMIT_NONE || setting_flag(SETTING_RATE_OFF))
+    if (r->route->limit == LIMIT_NONE || setting_flag(SETTING_RATE_OFF) ||
+        r->who.credential == CREDENTIAL_OPEN)
         return OK;
     struct segment *segment = worker_segment(exchange_of(r)->worker);
     if (!segment)

@@ -29,6 +29,19 @@ static void migrating_again_changes_nothing(void **state)
     assert_int_equal(db_migrated(at.db), OK);
 }
 
+/* Before any test that makes an organisation. */
+static void only_others_than_the_built_in_owner_are_users(void **state)
+{
+    bool any = true;
+
+    (void)state;
+    assert_int_equal(organization_has_users(&any, at.db), OK);
+    assert_false(any);
+    (void)fresh_org();
+    assert_int_equal(organization_has_users(&any, at.db), OK);
+    assert_true(any);
+}
+
 static struct str new_debate(void)
 {
     static struct debate_agent agents[] = {
@@ -500,6 +513,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(migrating_again_changes_nothing),
+        cmocka_unit_test(only_others_than_the_built_in_owner_are_users),
         cmocka_unit_test(a_debate_its_job_and_its_first_event_are_stored_together),
         cmocka_unit_test(a_full_queue_refuses_and_stores_nothing),
         cmocka_unit_test(another_organisation_sees_no_debate),
