@@ -2,7 +2,8 @@
  * lighttpd 1, 2 and 4).
  *
  * No access log: query strings may hold tokens. Control bytes in a URL are let through, because
- * the worker refuses them with an answer of the API's own form. */
+ * the worker refuses them with an answer of the API's own form. Ranges are the worker's too:
+ * lighttpd 1.4.69 loses the part that it cuts out of an answer which it keeps in a file. */
 #include "cli/lighttpd.h"
 
 #include "common/base/file.h"
@@ -56,6 +57,7 @@ enum result lighttpd_configure(struct arena *arena, struct str path,
         "server.port = %d\n"
         "server.errorlog = \"" STR_FMT "\"\n"
         "server.max-request-size = %lld\n"
+        "server.range-requests = \"disable\"\n"
         "server.feature-flags = (\"server.graceful-shutdown-timeout\" => \"%d\")\n"
         "server.http-parseopts = (\"url-ctrls-reject\" => \"disable\")\n" STR_FMT
         "fastcgi.server = (\"/\" => ((\"socket\" => \"" STR_FMT "\",\n"

@@ -267,6 +267,8 @@ static const struct option options[] = {
     { "--canvas-port", "PORT", "kept for the canvas stream", OPTION_SETTING, SETTING_CANVAS_PORT },
     { "--workers", "N", "worker processes", OPTION_SETTING, SETTING_WORKERS },
     { "--offline", NULL, "no call leaves the machine", OPTION_SETTING, SETTING_OFFLINE },
+    { "--static-dir", "DIR", "front end to send outside /api/", OPTION_SETTING,
+      SETTING_STATIC_DIR },
     { "--web-server", "NAME", "lighttpd, the only one", OPTION_WEB_SERVER, 0 },
     OPTION_DATA_DIR,
     { 0 },

@@ -126,7 +126,7 @@ static enum result read_parameter(struct request *r, struct str name, struct str
 
 static enum result read_query(struct request *r)
 {
-    struct str rest = r->query, pair, name, value;
+    struct str rest = r->route->raw_query ? STR_NONE : r->query, pair, name, value;
 
     while (rest.len && str_split(&pair, &rest, '&')) {
         if (pair.len == 0)

@@ -148,15 +148,10 @@ enum result refuse_large_body(struct request *r, int64_t length, int64_t limit)
                                           (double)length / mb, (double)limit / mb));
 }
 
-static void body_free(void *buf)
-{
-    buf_free(buf);
-}
-
 enum result exchange_body(struct request *r, int64_t limit)
 {
     struct exchange *exchange = exchange_of(r);
-    struct buf *body = arena_alloc(r->arena, sizeof(*body));
+    struct buf *body = arena_buf(r->arena);
     int64_t length;
     bool cut = false;
     size_t got;
@@ -164,7 +159,6 @@ enum result exchange_body(struct request *r, int64_t limit)
     TRY(request_length(&length, r));
     if (length != INT_NONE && length > limit)
         return refuse_large_body(r, length, limit);
-    arena_defer(r->arena, body_free, body);
     for (;;) {
         buf_reserve(body, BODY_PIECE);
         if (!exchange->read(exchange->source, body->at + body->len, BODY_PIECE, &got, &cut))

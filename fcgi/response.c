@@ -12,19 +12,6 @@
 
 #define JSON_TYPE "application/json"
 
-static void free_buf(void *buf)
-{
-    buf_free(buf);
-}
-
-static struct buf *body_new(struct request *r)
-{
-    struct buf *body = arena_alloc(r->arena, sizeof(*body));
-
-    arena_defer(r->arena, free_buf, body);
-    return body;
-}
-
 enum result reply(struct request *r, const void *object)
 {
     return reply_status(r, 200, object);
@@ -32,7 +19,7 @@ enum result reply(struct request *r, const void *object)
 
 enum result reply_status(struct request *r, int status, const void *object)
 {
-    struct buf *body = body_new(r);
+    struct buf *body = arena_buf(r->arena);
 
     fields_write(body, object, r->route->reply);
     return reply_text(r, status, JSON_TYPE, buf_view(body));
@@ -151,7 +138,7 @@ void response_refuse(struct request *r)
 {
     struct refusal why = r->refusal;
     const struct error_row *row = error_row(why.result);
-    struct buf *body = body_new(r);
+    struct buf *body = arena_buf(r->arena);
     int status = status_of(r, row);
 
     if (!why.message.at)

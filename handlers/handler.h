@@ -24,7 +24,7 @@ enum stability { EXPERIMENTAL, STABLE };
 /* How often one client may call; the numbers are settings. */
 enum limit {
     LIMIT_DEFAULT, /* by who calls: public, authenticated, administrator */
-    LIMIT_NONE,    /* probes */
+    LIMIT_NONE,    /* probes, files */
     LIMIT_CREATE,  /* starting a debate */
 };
 
@@ -47,6 +47,7 @@ struct route {
     int64_t timeout_s;  /* 0: the setting */
     int64_t body_bytes; /* 0: the setting */
     bool body_optional;
+    bool raw_query; /* whatever it holds, nobody reads it */
 
     const struct field *input;
     size_t input_size;

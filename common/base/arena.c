@@ -5,6 +5,8 @@
  * the small ones. */
 #include "common/base/arena.h"
 
+#include "common/base/buf.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -152,4 +154,17 @@ void arena_defer(struct arena *arena, void (*free)(void *object), void *object)
 
     *deferred = (struct deferred){ arena->deferred, free, object };
     arena->deferred = deferred;
+}
+
+static void free_buf(void *buf)
+{
+    buf_free(buf);
+}
+
+struct buf *arena_buf(struct arena *arena)
+{
+    struct buf *buf = arena_alloc(arena, sizeof(*buf));
+
+    arena_defer(arena, free_buf, buf);
+    return buf;
 }

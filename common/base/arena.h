@@ -8,6 +8,7 @@
 #include "common/base/base.h"
 
 struct arena;
+struct buf;
 
 struct arena *arena_new(void); /* the caller's, for arena_free() */
 void arena_free(struct arena *arena);
@@ -23,6 +24,9 @@ void *arena_array(struct arena *arena, size_t count, size_t size);
 struct str arena_str(struct arena *arena, struct str s); /* a copy, terminated as well */
 const char *arena_cstr(struct arena *arena, struct str s);
 struct str arena_printf(struct arena *arena, const char *format, ...) PRINTF(2, 3);
+
+/* An empty buffer, freed with the arena. */
+struct buf *arena_buf(struct arena *arena);
 
 /* Calls free(object) when the arena is reset or freed, last deferred first. */
 void arena_defer(struct arena *arena, void (*free)(void *object), void *object);

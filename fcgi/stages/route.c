@@ -2,6 +2,7 @@
 #include "fcgi/path.h"
 #include "fcgi/pipeline.h"
 #include "fcgi/route_index.h"
+#include "fcgi/static.h"
 
 #include <ctype.h>
 
@@ -73,6 +74,13 @@ static enum result refuse_method(struct request *r)
                                           STR_ARG(str_cut(name, 32))));
 }
 
+/* Files of the front end live beside the API. */
+static bool may_be_file(const struct request *r)
+{
+    return r->method == METHOD_GET && !str_is(r->path, "/api") &&
+           !str_starts(r->path, STR("/api/"));
+}
+
 static enum result find(struct request *r)
 {
     const struct route_index *routes = worker_routes(exchange_of(r)->worker);
@@ -87,6 +95,10 @@ static enum result find(struct request *r)
     if (other.at && route_find(&r->route, &more, r->params, routes, r->method, other))
         return OK;
     allowed |= more;
+    if (!allowed && may_be_file(r)) {
+        r->route = &static_route;
+        return OK;
+    }
     if (!allowed)
         return refuse(r, ERR_NO_ROUTE,
                       .message =
