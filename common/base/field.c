@@ -58,8 +58,10 @@ static void write_absent(struct buf *out, const struct field *field)
     case FIELD_JSON:
         buf_str(out, field->kind == JSON_ARRAY ? STR("[]") : STR("{}"));
         break;
-    case FIELD_STR:
     case FIELD_UTC:
+        buf_str(out, field->form == FORM_EPOCH ? STR("0") : STR("\"\""));
+        break;
+    case FIELD_STR:
     case FIELD_BYTES:
     case FIELD_BOOL:
     case FIELD_ENUM:

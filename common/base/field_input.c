@@ -144,12 +144,15 @@ static enum result take_int(int64_t *out, const struct target *t, int64_t value)
 static enum result take_double(double *out, const struct target *t, double value)
 {
     const struct field *field = t->field;
+    bool bounded = field->min_real != field->max_real;
 
     if (!isfinite(value))
         return refuse(t, STR("must be a number"));
-    if (field->min_real != field->max_real && value < field->min_real)
+    if (bounded && field->clamp)
+        value = fmin(fmax(value, field->min_real), field->max_real);
+    if (bounded && value < field->min_real)
         return refuse_bound(t, "at least", field->min_real, "");
-    if (field->min_real != field->max_real && value > field->max_real)
+    if (bounded && value > field->max_real)
         return refuse_bound(t, "at most", field->max_real, "");
     *out = value;
     return OK;
@@ -191,6 +194,24 @@ static enum result take_comma_list(struct list *out, struct target *t, struct st
     return OK;
 }
 
+/* Digits that no int64_t holds are out of range like any other, not unreadable. */
+static bool read_int(int64_t *out, const struct field *field, struct str text)
+{
+    struct str digits = text;
+
+    if (str_int(out, text, INT64_MIN + 1, INT64_MAX))
+        return true;
+    if (!field->clamp || !field->max)
+        return false;
+    if (str_starts(digits, STR("-")) || str_starts(digits, STR("+")))
+        digits = str_slice(digits, 1, digits.len);
+    for (size_t i = 0; i < digits.len; i++)
+        if (digits.at[i] < '0' || digits.at[i] > '9')
+            return false;
+    *out = str_starts(text, STR("-")) ? field->min : field->max;
+    return digits.len > 0;
+}
+
 enum result field_from_text(void *object, const struct field *field, struct arena *arena,
                             struct str text, struct field_fault *fault)
 {
@@ -204,7 +225,7 @@ enum result field_from_text(void *object, const struct field *field, struct aren
     case FIELD_STR:
         return take_text(member, &t, text);
     case FIELD_INT:
-        if (str_int(&integer, str_trim(text), INT64_MIN + 1, INT64_MAX))
+        if (read_int(&integer, field, str_trim(text)))
             return take_int(member, &t, integer);
         return field->clamp ? OK : refuse(&t, STR("must be an integer"));
     case FIELD_DOUBLE:

@@ -281,6 +281,22 @@ static void a_struct_is_written_as_its_table_says(void **state)
                                 "\"rule\":\"majority\",\"agents\":[\"x\",\"y\"],\"since\":null}");
 }
 
+/* The document promises a number or a text for each form. */
+static void an_absent_time_is_empty_in_its_own_form(void **state)
+{
+    static const struct field times[] = {
+        { FIELD_AS("iso", struct sample, since), .absent = ABSENT_EMPTY },
+        { FIELD_AS("epoch", struct sample, since), .absent = ABSENT_EMPTY, .form = FORM_EPOCH },
+        { 0 },
+    };
+    CLEANUP(buf_free) struct buf out = { 0 };
+    struct sample sample;
+
+    fields_default(&sample, sample_fields, *state);
+    fields_write(&out, &sample, times);
+    assert_true(str_is(buf_view(&out), "{\"iso\":\"\",\"epoch\":0}"));
+}
+
 static void count_call(void *object)
 {
     ++*(int *)object;
@@ -318,6 +334,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(bad_values_are_refused_and_the_field_named, with_arena,
                                         without_arena),
         cmocka_unit_test_setup_teardown(a_struct_is_written_as_its_table_says, with_arena,
+                                        without_arena),
+        cmocka_unit_test_setup_teardown(an_absent_time_is_empty_in_its_own_form, with_arena,
                                         without_arena),
         cmocka_unit_test(an_arena_forgets_everything_and_runs_what_was_deferred),
     };

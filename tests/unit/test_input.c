@@ -19,6 +19,7 @@ static enum result answer(struct request *r)
 struct in {
     struct str id, task, note, search;
     int64_t rounds;
+    double share;
     struct json_text metadata;
 };
 
@@ -39,6 +40,12 @@ static const struct field write_in[] = {
     { 0 },
 };
 
+static const struct field mended_in[] = {
+    { FIELD(struct in, rounds), .min = -5, .max = 12, .clamp = true, .fallback = "9" },
+    { FIELD(struct in, share), .min_real = 0, .max_real = 1, .clamp = true, .fallback = "0.5" },
+    { 0 },
+};
+
 static const struct field loose_in[] = { { FIELD(struct in, note) }, { 0 } };
 
 static const struct route reads = { ROUTE(GET, "/api/v1/debates/{id}", answer), .public = true,
@@ -51,6 +58,8 @@ static const struct route relaxed = { ROUTE(POST, "/api/v1/debates/{id}", answer
                                       .body_optional = true, INPUT(struct in, write_in) };
 static const struct route loose = { ROUTE(POST, "/api/v1/notes", answer), .public = true,
                                     INPUT(struct in, loose_in) };
+static const struct route mends = { ROUTE(GET, "/api/v1/notes", answer), .public = true,
+                                    INPUT(struct in, mended_in) };
 static const struct route bare = { ROUTE(GET, "/healthz", answer), .public = true };
 
 #define JSON "application/json"
@@ -113,6 +122,10 @@ static const struct {
     { { &reads, "search=a%00" }, ERR_INVALID_QUERY, "search", "Invalid value for search" },
     { { &reads, "%ff=a" }, ERR_INVALID_QUERY, "query", "Invalid query parameter name" },
     { { &reads, "rounds=13" }, ERR_INVALID_FIELD, "rounds", "Field 'rounds' must be at most 12" },
+    { { &reads, "rounds=99999999999999999999" },
+      ERR_INVALID_FIELD,
+      "rounds",
+      "Field 'rounds' must be an integer" },
     { { &reads, "rounds=many" }, ERR_INVALID_FIELD, "rounds", "Field 'rounds' must be an integer" },
     { { &writes, "", JSON, "" }, ERR_EMPTY_BODY, "body", NULL },
     { { &writes, "", NULL, "{}" },
@@ -226,6 +239,34 @@ static void a_query_is_decoded_and_its_first_value_counts(void **state)
     }
 }
 
+static void a_number_out_of_bounds_is_mended_where_the_field_says_so(void **state)
+{
+    static const struct {
+        const char *query;
+        int64_t rounds;
+        double share;
+    } cases[] = {
+        { "rounds=13&share=1.5", 12, 1 },
+        { "rounds=-6&share=-1", -5, 0 },
+        { "rounds=3&share=0.25", 3, 0.25 },
+        { "rounds=99999999999999999999", 12, 0.5 }, /* no int64_t, but a number */
+        { "rounds=-99999999999999999999", -5, 0.5 },
+        { "rounds=%2B99999999999999999999", 12, 0.5 },
+        { "rounds=99999999999999999999x&share=x", 9, 0.5 }, /* unreadable: the fallback */
+        { "rounds=-&share=nan", 9, 0.5 },
+    };
+
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct sent sent = { &mends, cases[i].query };
+        struct request *r = request_of(*state, &sent);
+
+        assert_int_equal(input_read(r), OK);
+        const struct in *in = r->input;
+        assert_int_equal(in->rounds, cases[i].rounds);
+        assert_true(in->share == cases[i].share);
+    }
+}
+
 static void a_body_fills_the_members_and_unknown_ones_do_not_matter(void **state)
 {
     static const char *const bodies[] = {
@@ -295,6 +336,7 @@ int main(void)
         TEST(broken_json_and_json_over_a_limit_are_refused),
         TEST(a_bad_name_in_the_path_is_refused),
         TEST(a_query_is_decoded_and_its_first_value_counts),
+        TEST(a_number_out_of_bounds_is_mended_where_the_field_says_so),
         TEST(a_body_fills_the_members_and_unknown_ones_do_not_matter),
         TEST(an_empty_body_will_do_where_nothing_is_required),
         TEST(without_blocking_a_fault_of_form_only_warns),
