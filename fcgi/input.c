@@ -232,7 +232,7 @@ bool input_body_optional(const struct route *route)
     return true;
 }
 
-static bool wants_body(const struct route *route)
+bool input_wants_body(const struct route *route)
 {
     return route->method != METHOD_GET && route->method != METHOD_DELETE;
 }
@@ -272,7 +272,7 @@ enum result input_read(struct request *r)
     }
     TRY(read_query(r));
     TRY(read_headers(r));
-    if (wants_body(route))
+    if (input_wants_body(route))
         TRY(read_body(r));
     return check_required(r);
 }

@@ -1,12 +1,18 @@
 /* openapi.c - the routes' own rows as an OpenAPI 3.1 document (JSON Schema 2020-12).
  *
  * Only the canonical path of a row is told; aliases and other versions are the same operation.
- * Where a field is read from comes from input.c, so document and checks cannot differ. */
+ * Where a field is read from comes from input.c, so document and checks cannot differ.
+ *
+ * What OpenAPI has no word for: x-aragora-aliases, other paths of the operation;
+ * x-aragora-alias-of, the member's first name, which refusals tell; x-aragora-clamp, a value out
+ * of bounds or unreadable is mended, not refused; x-aragora-max-body-bytes, where the row has a
+ * limit of its own. */
 #include "fcgi/openapi.h"
 
 #include "common/base/error.h"
 #include "common/base/version.h"
 #include "fcgi/input.h"
+#include "fcgi/response.h"
 
 #define ERROR_STATUSES 600 /* one more than the highest */
 
@@ -152,14 +158,13 @@ static void type_schema(struct buf *out, const struct field *field, bool input)
     }
 }
 
-/* Fallbacks are written as a query would; JSON wants the type. */
-static void default_value(struct buf *out, const struct field *field)
+/* Fallbacks and examples are written as a query would; JSON wants the type. */
+static void value(struct buf *out, const struct field *field, struct str text)
 {
-    struct str text = str_from(field->fallback), rest = text, part;
+    struct str rest = text, part;
     bool flag;
 
-    buf_json_key(out, STR("default"));
-    if (field->type == FIELD_INT || field->type == FIELD_DOUBLE) {
+    if (field->type == FIELD_INT || field->type == FIELD_DOUBLE || field->type == FIELD_JSON) {
         buf_str(out, text);
     } else if (field->type == FIELD_BOOL) {
         buf_str(out, str_bool(&flag, text) && flag ? STR("true") : STR("false"));
@@ -182,8 +187,30 @@ static void field_schema(struct buf *out, const struct field *field, bool input)
         member(out, "description", field->doc);
     if (field->deprecated)
         member_true(out, "deprecated");
-    if (input && field->fallback)
-        default_value(out, field);
+    if (!input)
+        return;
+    if (field->clamp)
+        member_true(out, "x-aragora-clamp");
+    if (field->fallback) {
+        buf_json_key(out, STR("default"));
+        value(out, field, str_from(field->fallback));
+    }
+    if (field->example) {
+        buf_json_key(out, STR("examples"));
+        buf_char(out, '[');
+        value(out, field, str_from(field->example));
+        buf_char(out, ']');
+    }
+}
+
+/* Of its second name, which is accepted but no longer the one to use (decision 13). */
+static void alias_schema(struct buf *out, const struct field *field)
+{
+    struct field other = *field;
+
+    other.deprecated = true;
+    field_schema(out, &other, true);
+    member(out, "x-aragora-alias-of", field->name);
 }
 
 /* Of a reply: what is always there. */
@@ -201,6 +228,18 @@ static bool belongs(const struct route *route, const struct field *field)
     return !route || input_source(route, field) == FROM_BODY;
 }
 
+static void member_schema(struct buf *out, const struct field *field, bool input)
+{
+    open_object(out, field->name);
+    field_schema(out, field, input);
+    buf_char(out, '}');
+    if (input && field->alias) {
+        open_object(out, field->alias);
+        alias_schema(out, field);
+        buf_char(out, '}');
+    }
+}
+
 static void members_schema(struct buf *out, const struct route *route, const struct field *fields,
                            bool input)
 {
@@ -208,13 +247,9 @@ static void members_schema(struct buf *out, const struct route *route, const str
 
     member(out, "type", "object");
     open_object(out, "properties");
-    for (const struct field *field = fields; field->name; field++) {
-        if (!belongs(route, field))
-            continue;
-        open_object(out, field->name);
-        field_schema(out, field, input);
-        buf_char(out, '}');
-    }
+    for (const struct field *field = fields; field->name; field++)
+        if (belongs(route, field))
+            member_schema(out, field, input);
     buf_char(out, '}');
     for (const struct field *field = fields; field->name; field++) {
         if (!belongs(route, field) || !is_required(field, input))
@@ -242,11 +277,17 @@ static void parameter(struct buf *out, struct str name, const char *in, bool req
     member(out, "in", in);
     if (required)
         member_true(out, "required");
+    if (field && (field->deprecated || !str_is(name, field->name)))
+        member_true(out, "deprecated");
+    if (field && field->type == FIELD_STRS && strcmp(in, "query") == 0) /* a,b and not twice */
+        buf_str(out, STR(",\"style\":\"form\",\"explode\":false"));
     open_object(out, "schema");
-    if (field)
-        field_schema(out, field, true);
-    else
+    if (!field)
         member(out, "type", "string");
+    else if (field->alias && str_is(name, field->alias))
+        alias_schema(out, field);
+    else
+        field_schema(out, field, true);
     buf_str(out, STR("}}"));
 }
 
@@ -283,9 +324,12 @@ static void parameters(struct buf *out, const struct route *route)
     for (const struct field *field = route->input; field && field->name; field++) {
         enum field_from from = input_source(route, field);
 
-        if (from == FROM_QUERY || from == FROM_HEADER)
-            parameter(out, str_from(field->name), from == FROM_QUERY ? "query" : "header",
-                      field->required, field);
+        if (from != FROM_QUERY && from != FROM_HEADER)
+            continue;
+        parameter(out, str_from(field->name), from == FROM_QUERY ? "query" : "header",
+                  field->required, field);
+        if (from == FROM_QUERY && field->alias)
+            parameter(out, str_from(field->alias), "query", false, field);
     }
     buf_char(out, ']');
 }
@@ -322,12 +366,22 @@ static void error_response(struct buf *out, int status, const char *description)
                      "{\"$ref\":\"#/components/schemas/Error\"}}}}"));
 }
 
-static void name_status(const char *texts[ERROR_STATUSES], enum result result)
-{
-    const struct error_row *row = error_row(result);
+struct statuses {
+    int version; /* that the canonical path asks for (http.md 2.2) */
+    const char *texts[ERROR_STATUSES];
+};
 
-    if (row->status >= 400 && row->status < ERROR_STATUSES && !texts[row->status])
-        texts[row->status] = row->message;
+static void name_status(struct statuses *out, enum result result)
+{
+    int status = error_status(result, out->version);
+
+    if (status >= 400 && status < ERROR_STATUSES && !out->texts[status])
+        out->texts[status] = error_row(result)->message;
+}
+
+static int version_of(struct str path)
+{
+    return str_starts(path, STR("/api/")) && !str_starts(path, STR("/api/v2/")) ? 1 : 2;
 }
 
 /* The statuses that this row can end in, each once, lowest first; the row's own words first. */
@@ -336,28 +390,30 @@ static void error_responses(struct buf *out, const struct route *route)
     static const enum result always[] = { ERR_BAD_REQUEST, ERR_INTERNAL, ERR_UNAVAILABLE,
                                           ERR_TIMEOUT };
     bool probe = route->public && route->limit == LIMIT_NONE; /* no credential is looked at */
-    const char *texts[ERROR_STATUSES] = { NULL };
     struct str rest = str_from(route->path), name;
+    struct statuses statuses = { .version = version_of(rest) };
 
     for (const enum result *error = route->errors; error && *error != OK; error++)
-        name_status(texts, *error);
+        name_status(&statuses, *error);
     for (size_t i = 0; i < COUNT(always); i++)
-        name_status(texts, always[i]);
+        name_status(&statuses, always[i]);
     if (!probe) /* a credential that is sent must be good, needed or not */
-        name_status(texts, route->public ? ERR_AUTH_INVALID : ERR_AUTH_REQUIRED);
+        name_status(&statuses, route->public ? ERR_AUTH_INVALID : ERR_AUTH_REQUIRED);
     if (route->permission)
-        name_status(texts, ERR_FORBIDDEN);
+        name_status(&statuses, ERR_FORBIDDEN);
     if (next_brace(&name, &rest))
-        name_status(texts, ERR_NOT_FOUND);
+        name_status(&statuses, ERR_NOT_FOUND);
     if (route->method != METHOD_GET)
-        name_status(texts, ERR_BODY_TOO_LARGE);
-    if (has_body(route))
-        name_status(texts, ERR_MEDIA_TYPE);
+        name_status(&statuses, ERR_BODY_TOO_LARGE);
+    if (input_wants_body(route)) /* a body that no member is taken from is checked as well */
+        name_status(&statuses, ERR_MEDIA_TYPE);
+    if (route->input)
+        name_status(&statuses, ERR_VALIDATION);
     if (route->limit != LIMIT_NONE)
-        name_status(texts, ERR_RATE_LIMITED);
+        name_status(&statuses, ERR_RATE_LIMITED);
     for (int status = 400; status < ERROR_STATUSES; status++)
-        if (texts[status])
-            error_response(out, status, texts[status]);
+        if (statuses.texts[status])
+            error_response(out, status, statuses.texts[status]);
 }
 
 static void responses(struct buf *out, const struct route *route)
@@ -394,6 +450,27 @@ static void operation_id(struct buf *out, const struct route *const *tables,
         }
 }
 
+/* "/files/{path*}" is "/files/{path}" here: OpenAPI knows no tails. */
+static void path_text(struct buf *out, const char *path)
+{
+    const char *star = strstr(path, "*}");
+
+    buf_printf(out, "\"%.*s%s\"", star ? (int)(star - path) : (int)strlen(path), path,
+               star ? "}" : "");
+}
+
+static void aliases(struct buf *out, const struct route *route)
+{
+    if (!route->alias[0])
+        return;
+    buf_str(out, STR(",\"x-aragora-aliases\":["));
+    for (size_t i = 0; i < COUNT(route->alias) && route->alias[i]; i++) {
+        buf_json_comma(out);
+        path_text(out, route->alias[i]);
+    }
+    buf_char(out, ']');
+}
+
 static void operation(struct buf *out, const struct route *const *tables, const struct route *route)
 {
     static const char *const methods[METHOD_COUNT] = { "get", "post", "put", "patch", "delete" };
@@ -410,6 +487,9 @@ static void operation(struct buf *out, const struct route *const *tables, const 
     member(out, "x-aragora-stability", route->stability == STABLE ? "stable" : "experimental");
     if (route->permission)
         member(out, "x-aragora-permission", route->permission);
+    aliases(out, route);
+    if (route->body_bytes)
+        whole(out, "x-aragora-max-body-bytes", route->body_bytes);
     buf_str(out, route->public ? STR(",\"security\":[]") : STR(",\"security\":[{\"bearer\":[]}]"));
     parameters(out, route);
     request_body(out, route);
@@ -426,14 +506,11 @@ static bool is_first_of_path(const struct route *const *tables, const struct rou
     return false;
 }
 
-/* "/files/{path*}" is "/files/{path}" here: OpenAPI knows no tails. */
 static void path_item(struct buf *out, const struct route *const *tables, const char *path)
 {
-    const char *star = strstr(path, "*}");
-
     buf_json_comma(out);
-    buf_printf(out, "\"%.*s%s\":{", star ? (int)(star - path) : (int)strlen(path), path,
-               star ? "}" : "");
+    path_text(out, path);
+    buf_str(out, STR(":{"));
     for (const struct route *const *table = tables; *table; table++)
         for (const struct route *route = *table; route->path; route++)
             if (strcmp(route->path, path) == 0)
@@ -458,7 +535,8 @@ void openapi_write_tables(struct buf *out, const struct route *const *tables)
                      "\"message\":{\"type\":\"string\"},\"field\":{\"type\":\"string\"},"
                      "\"details\":{},\"suggestion\":{\"type\":\"string\"},"
                      "\"trace_id\":{\"type\":\"string\"},"
-                     "\"retry_after\":{\"type\":\"integer\"}}}}}}"));
+                     "\"retry_after\":{\"type\":\"integer\"},"
+                     "\"use_playground\":{\"type\":\"boolean\"}}}}}}"));
 }
 
 void openapi_write(struct buf *out)

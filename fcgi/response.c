@@ -79,13 +79,13 @@ enum result refuse_with(struct request *r, struct refusal refusal)
     return refusal.result;
 }
 
-/* v1 answers 400 where v2 answers 422 (decision 43). */
-static int status_of(const struct request *r, const struct error_row *row)
+int error_status(enum result result, int version)
 {
+    const struct error_row *row = error_row(result);
     bool validation = strcmp(row->code_v2, "validation_error") == 0;
 
     if (validation && (row->status == 400 || row->status == 422))
-        return r->version == 2 ? 422 : 400;
+        return version == 2 ? 422 : 400;
     return row->status;
 }
 
@@ -139,7 +139,7 @@ void response_refuse(struct request *r)
     struct refusal why = r->refusal;
     const struct error_row *row = error_row(why.result);
     struct buf *body = arena_buf(r->arena);
-    int status = status_of(r, row);
+    int status = error_status(why.result, r->version);
 
     if (!why.message.at)
         why.message = str_from(row->message);

@@ -74,7 +74,9 @@ struct field {
     const char *const *choices; /* ends with NULL; an enum's or a text's words */
     enum field_pattern pattern;
     enum json_kind kind;
-    const char *alias; /* a second name that is accepted */
+    const char *alias;   /* a second name that is accepted */
+    const char *example; /* for the document, and sent by the contract tests; written as a
+                            fallback is, or as JSON where the field takes any */
     bool deprecated;
 
     /* Output. */

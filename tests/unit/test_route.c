@@ -25,6 +25,7 @@ struct in {
     int64_t limit;
     bool full;
     struct list tags;
+    struct json_text agents;
 };
 
 static const struct field in_fields[] = {
@@ -32,6 +33,14 @@ static const struct field in_fields[] = {
     { FIELD(struct in, limit), .min = 1, .max = 100, .fallback = "20" },
     { FIELD(struct in, full), .fallback = "no" },
     { FIELD_TEXTS(struct in, tags), .max = 3, .fallback = "a, b" },
+    { 0 },
+};
+
+static const struct field rich_fields[] = {
+    { FIELD(struct in, limit), .min = 1, .max = 100, .clamp = true, .alias = "top",
+      .example = "7" },
+    { FIELD_TEXTS(struct in, tags), .from = FROM_QUERY, .alias = "labels", .deprecated = true },
+    { FIELD(struct in, agents), .required = true, .alias = "who", .example = "[\"demo\"]" },
     { 0 },
 };
 
@@ -57,6 +66,10 @@ static const struct route rows[] = {
     { ROUTE(GET, "/api/v1/agents", answer), .public = true },
     { ROUTE(PUT, "/api/v1/debates/{id}", answer), .permission = "debates.create",
       INPUT(struct in, in_fields), .reply = out_fields, ERRORS(ERR_DEBATE_NOT_FOUND) },
+    { ROUTE(POST, "/api/v1/rich", answer), .alias = { "/rich", "/api/wealthy" }, .public = true,
+      .body_bytes = 5000, INPUT(struct in, rich_fields) },
+    { ROUTE(POST, "/api/v2/rich/{id}", answer), .public = true, INPUT(struct in, rich_fields) },
+    { ROUTE(POST, "/old/{path*}", answer), .alias = { "/older/{path*}" }, .public = true },
     { 0 },
 };
 
@@ -266,6 +279,8 @@ static struct json_object *at(struct json_object *value, const char *path)
 #define BODY    "requestBody content application/json schema "
 #define ANSWER  "responses 200 content application/json schema "
 #define DELETES "paths /api/v1/debates/{id} delete "
+#define RICH    "paths /api/v1/rich post "
+#define RICH_2  "paths /api/v2/rich/{id} post "
 static const struct {
     const char *path, *text; /* NULL: not there */
 } told[] = {
@@ -297,6 +312,33 @@ static const struct {
     { "paths /files/{path} get parameters 0 name", "\"path\"" },
     { "paths /healthz get security", "[]" },
     { "paths /health", NULL }, /* an alias */
+    { "paths /healthz get x-aragora-aliases", "[\"/health\"]" },
+    { RICH "x-aragora-aliases", "[\"/rich\",\"/api/wealthy\"]" },
+    { "paths /old/{path} post x-aragora-aliases", "[\"/older/{path}\"]" },
+    { PUT_ID "x-aragora-aliases", NULL },
+    { RICH "x-aragora-max-body-bytes", "5000" },
+    { PUT_ID "x-aragora-max-body-bytes", NULL },
+    { RICH BODY "properties limit x-aragora-clamp", "true" },
+    { PUT_ID BODY "properties limit x-aragora-clamp", NULL },
+    { RICH BODY "properties limit examples", "[7]" },
+    { RICH BODY "properties agents examples", "[[\"demo\"]]" },
+    { RICH BODY "properties limit deprecated", NULL },
+    { RICH BODY "properties top deprecated", "true" },
+    { RICH BODY "properties top maximum", "100" },
+    { RICH BODY "properties top x-aragora-alias-of", "\"limit\"" },
+    { RICH BODY "properties limit x-aragora-alias-of", NULL },
+    { RICH BODY "required", "[\"agents\"]" }, /* not its second name as well */
+    { RICH "parameters 0 name", "\"tags\"" },
+    { RICH "parameters 0 explode", "false" }, /* of a name sent twice the first counts */
+    { RICH "parameters 1 name", "\"labels\"" },
+    { RICH "parameters 1 deprecated", "true" },
+    { RICH "parameters 1 schema x-aragora-alias-of", "\"tags\"" },
+    { RICH "parameters 2", NULL },
+    { RICH "responses 422", NULL },
+    { RICH_2 "responses 422 description", "\"Validation failed\"" }, /* decision 43 */
+    { "paths /old/{path} post responses 415 description", "\"Unsupported Content-Type\"" },
+    { "paths /healthz get responses 415", NULL },
+    { "components schemas Error properties use_playground type", "\"boolean\"" },
     { "components schemas Error required", "[\"error\",\"code\",\"message\"]" },
 };
 
