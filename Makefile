@@ -36,7 +36,7 @@ SQL   := $(sort $(wildcard common/db/migrations/*.sql))
 
 MANUAL := $(wildcard man/*.[1-8]) $(patsubst man/%.in,$(B)/man/%,$(wildcard man/*.in))
 
-.PHONY: all deps run check check-san unit api lint format install clean help
+.PHONY: all deps run check check-san unit api bench lint format install clean help
 .SECONDARY:
 
 all: $(PROGS) $(MANUAL)
@@ -100,6 +100,15 @@ unit: $(TESTS)
 ## api: the tests against the running programs alone
 api: all
 	sh tests/run.sh tests/api
+
+$(B)/bench/hello: tests/bench/hello.c Makefile
+	@mkdir -p $(@D)
+	$(call say,CC)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< -lfcgi
+
+## bench: requests per second against a bare libfcgi program, into build/bench/results.tsv
+bench: deps
+	$(MAKE) all $(B)/bench/hello
+	/usr/bin/python3 tests/bench/bench.py $(B)/bench/results.tsv
 
 SOURCES = $(shell git ls-files '*.c')
 # Libraries' headers are not ours to check.

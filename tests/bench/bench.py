@@ -1,0 +1,221 @@
+"""What the server costs above the least that lighttpd and libfcgi cost (make bench).
+
+Subject and floor have the same lighttpd configuration, number of processes, answer and load, and
+take turns, so that what else the machine does meets both alike. Writes a table: the medians in
+requests per second and their ratio. Exit status 1 if an answer was not 2xx or did not come; a
+ratio below the target is only said, because it is noisy.
+"""
+
+import argparse
+import contextlib
+import http.client
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+WORKERS = 2
+CONNECTIONS = 16
+BACKLOG = 64  # as aragora serve
+TARGET = 0.85  # of healthz
+# Not the worker's.
+WEB_SERVER_HEADERS = {"accept-ranges", "connection", "date", "server", "transfer-encoding"}
+SETTINGS = {
+    "ARAGORA_RATE_LIMIT_PUBLIC": "100000000",
+    "ARAGORA_RATE_LIMIT_AUTHENTICATED": "100000000",
+    "ARAGORA_RATE_LIMIT_ADMIN": "100000000",
+    "ARAGORA_RATE_LIMIT_DEBATE_CREATE": "100000000",
+    "ARAGORA_DEMO_DELAY_MS": "0",
+}
+
+
+class Failed(Exception):
+    pass
+
+
+def start(stack, command, number, **how):
+    """Ended by this signal when the stack unwinds."""
+    process = subprocess.Popen(command, **how)
+    stack.callback(end, process, number)
+    return process
+
+
+def end(process, number):
+    process.send_signal(number)
+    try:
+        process.wait(timeout=40)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def ask(port, method, path, headers, body=None):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request(method, path, body, headers)
+        reply = connection.getresponse()
+        return reply, reply.read()
+    finally:
+        connection.close()
+
+
+def answer_of(port, path, headers):
+    """As the worker gave it to the web server."""
+    reply, body = ask(port, "GET", path, headers)
+    lines = [f"Status: {reply.status}"]
+    lines += [f"{k}: {v}" for k, v in reply.getheaders() if k.lower() not in WEB_SERVER_HEADERS]
+    return "\r\n".join(lines + ["", ""]).encode() + body
+
+
+class Subject:
+    """aragora serve, with a key and a debate that is over."""
+
+    def __init__(self, stack, directory):
+        self.data = directory / "data"
+        env = {k: v for k, v in os.environ.items() if not k.startswith("ARAGORA_")}
+        env.pop("DATABASE_URL", None)
+        env |= SETTINGS | {"ARAGORA_DATA_DIR": str(self.data)}
+        program = ROOT / "build/bin/aragora"
+        log = stack.enter_context(open(directory / "serve.log", "w+"))
+        stack.callback(self.unlink_segment)
+        command = [program, "serve", "--port", "0", "--workers", str(WORKERS), "--offline"]
+        process = start(stack, command, signal.SIGTERM, env=env, stdout=subprocess.PIPE, stderr=log,
+                        text=True)
+        line = stack.enter_context(process.stdout).readline()
+        if not line.startswith("aragora: ready on "):
+            log.seek(0)
+            raise Failed(f"aragora serve is not ready:\n{log.read()}")
+        self.port = int(line.rsplit(":", 1)[1])
+        self.configuration = (self.data / "run/lighttpd.conf").read_text()
+        made = subprocess.run([program, "apikey", "create", "bench"], env=env, capture_output=True,
+                              text=True, check=True)
+        self.key = {"Authorization": f"Bearer {made.stdout.strip()}"}
+        self.debate = self.finished_debate()
+
+    def finished_debate(self):
+        reply, body = ask(self.port, "POST", "/api/v1/debates",
+                          self.key | {"Content-Type": "application/json"},
+                          json.dumps({"task": "Is the time worth its price?"}))
+        if reply.status != 200:
+            raise Failed(f"a debate was not accepted: {reply.status} {body.decode()}")
+        path = "/api/v1/debates/" + json.loads(body)["debate_id"]
+        for _ in range(200):
+            _, body = ask(self.port, "GET", path, self.key)
+            if json.loads(body)["status"] in ("completed", "failed"):
+                return path
+            time.sleep(0.05)
+        raise Failed("the debate did not end")
+
+    def unlink_segment(self):
+        if self.data.exists():
+            shared = os.stat(self.data)
+            segment = pathlib.Path(f"/dev/shm/aragora-{shared.st_dev:x}-{shared.st_ino:x}")
+            segment.unlink(missing_ok=True)
+
+
+class Floor:
+    """The hello program in as many processes, behind a lighttpd of its own."""
+
+    def __init__(self, stack, directory, configuration, answer):
+        directory.mkdir()
+        (directory / "answer").write_bytes(answer)
+        path = directory / "fcgi.sock"
+        with socket.socket(socket.AF_UNIX) as shared:
+            shared.bind(str(path))
+            shared.listen(BACKLOG)
+            for _ in range(WORKERS):
+                start(stack, [ROOT / "build/bench/hello", directory / "answer"], signal.SIGTERM,
+                      stdin=shared)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        text = re.sub(r"(?m)^server\.port = \d+$", f"server.port = {self.port}", configuration)
+        text = re.sub(r'("socket" => )"[^"]*"', rf'\1"{path}"', text)
+        (directory / "lighttpd.conf").write_text(text)
+        env = os.environ | {"PATH": os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin"}
+        start(stack, ["lighttpd", "-D", "-f", directory / "lighttpd.conf"], signal.SIGINT, env=env)
+
+    def wait_for(self, answer):
+        for _ in range(100):
+            with contextlib.suppress(OSError):
+                if answer_of(self.port, "/", {}) == answer:
+                    return
+                break
+            time.sleep(0.05)
+        raise Failed("the floor does not answer as the subject")
+
+
+def load(port, path, headers, seconds):
+    """Requests per second."""
+    sent = [word for k, v in headers.items() for word in ("-H", f"{k}: {v}")]
+    done = subprocess.run(
+        ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", *sent,
+         f"http://127.0.0.1:{port}{path}"],
+        capture_output=True, text=True)
+    rate = re.search(r"^Requests/sec:\s+([\d.]+)", done.stdout, re.M)
+    if done.returncode or not rate or re.search(r"Non-2xx|Socket errors", done.stdout):
+        raise Failed(f"wrk on {path}:\n{done.stdout}{done.stderr}")
+    return float(rate[1])
+
+
+def compare(directory, subject, row, options):
+    name, path, headers, target = row
+    answer = answer_of(subject.port, path, headers)
+    with contextlib.ExitStack() as stack:
+        floor = Floor(stack, directory / name, subject.configuration, answer)
+        floor.wait_for(answer)
+        ports = floor.port, subject.port
+        for port in ports:
+            load(port, path, headers, 1)
+        rounds = [[load(port, path, headers, options.seconds) for port in ports]
+                  for _ in range(options.rounds)]
+    least, value = (statistics.median(column) for column in zip(*rounds))
+    ratio = value / least
+    verdict = f", target {target}" if target else ""
+    if target and ratio < target:
+        verdict += ": BELOW TARGET"
+    print(f"{name}: {value:.0f} requests/s, floor {least:.0f}, ratio {ratio:.3f}{verdict}",
+          flush=True)
+    return f"{name}\t{value:.0f}\trequests/s\t{least:.0f}\t{ratio:.3f}\n"
+
+
+def measure(directory, options):
+    with contextlib.ExitStack() as stack:
+        subject = Subject(stack, directory)
+        # What a read of the database costs is shown, not judged.
+        rows = [("healthz", "/healthz", {}, TARGET),
+                ("debate_get", subject.debate, subject.key, None)]
+        return [compare(directory, subject, row, options) for row in rows]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("table", type=pathlib.Path)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=int, default=2)
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    options.table.unlink(missing_ok=True)
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="aragora-bench-"))
+    try:
+        rows = measure(directory, options)
+    except Failed as failed:
+        print(f"bench: {failed}", file=sys.stderr)
+        return 1
+    finally:
+        shutil.rmtree(directory)
+    options.table.write_text("name\tvalue\tunit\tfloor\tratio\n" + "".join(rows))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
