@@ -40,38 +40,22 @@ static void take_signals(sigset_t *open)
     sigdelset(open, SIGUSR1);
 }
 
-static bool is_wanted(struct str name)
-{
-    static const char *const wanted[] = {
-        "REQUEST_METHOD", "SCRIPT_NAME",  "PATH_INFO",      "REQUEST_URI",
-        "QUERY_STRING",   "REMOTE_ADDR",  "REMOTE_PORT",    "SERVER_ADDR",
-        "SERVER_PORT",    "CONTENT_TYPE", "CONTENT_LENGTH", "HTTPS",
-    };
-
-    for (size_t i = 0; i < COUNT(wanted); i++)
-        if (str_is(name, wanted[i]))
-            return true;
-    return str_starts(name, STR("HTTP_"));
-}
-
-/* Copies: the environment dies with FCGX_Finish_r(). */
-static struct list copy_params(struct arena *arena, char **environment)
+/* Views: the environment lives until FCGX_Finish_r(), which is after all that reads it. */
+static struct list read_params(struct arena *arena, char **environment)
 {
     struct list list = { 0 };
     size_t count = 0;
-    size_t equals;
 
     while (environment[count])
         count++;
     struct param *params = arena_array(arena, count, sizeof(*params));
     for (size_t i = 0; i < count; i++) {
-        struct str line = str_from(environment[i]);
+        const char *equals = strchr(environment[i], '=');
 
-        if (!str_find(&equals, line, STR("=")) || !is_wanted(str_slice(line, 0, equals)))
-            continue;
-        line = arena_str(arena, line);
-        params[list.count++] =
-            (struct param){ str_slice(line, 0, equals), str_slice(line, equals + 1, line.len) };
+        if (equals)
+            params[list.count++] =
+                (struct param){ { environment[i], (size_t)(equals - environment[i]) },
+                                str_from(equals + 1) };
     }
     list.at = params;
     return list;
@@ -101,7 +85,7 @@ static void send_answer(FCGX_Stream *out, const struct exchange *exchange)
 
 static void answer(FCGX_Request *fcgi, struct arena *arena, struct worker *worker)
 {
-    struct exchange *exchange = exchange_new(arena, copy_params(arena, fcgi->envp));
+    struct exchange *exchange = exchange_new(arena, read_params(arena, fcgi->envp));
 
     exchange->worker = worker;
     exchange->read = read_body;

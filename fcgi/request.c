@@ -21,38 +21,38 @@ struct exchange *exchange_of(const struct request *r)
 struct str exchange_param(const struct exchange *exchange, const char *name)
 {
     const struct param *params = exchange->params.at;
+    const struct str wanted = str_from(name);
 
     for (size_t i = 0; i < exchange->params.count; i++)
-        if (str_is(params[i].name, name))
+        if (str_eq(params[i].name, wanted))
             return params[i].value;
     return STR_NONE;
 }
 
 /* Is HTTP_X_API_KEY the variable of x-api-key? */
-static bool names_header(struct str variable, const char *name)
+static bool names_header(struct str variable, struct str name)
 {
-    size_t i = 0;
-
-    if (str_starts(variable, STR("HTTP_")))
+    if (variable.len == name.len + 5 && str_starts(variable, STR("HTTP_")))
         variable = str_slice(variable, 5, variable.len);
-    else if (!str_starts(variable, STR("CONTENT_")))
+    else if (variable.len != name.len || !str_starts(variable, STR("CONTENT_")))
         return false;
-    for (; i < variable.len && name[i]; i++) {
-        char c = name[i] == '-' ? '_' : (char)toupper((unsigned char)name[i]);
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.at[i] == '-' ? '_' : (char)toupper((unsigned char)name.at[i]);
 
         if (variable.at[i] != c)
             return false;
     }
-    return i == variable.len && !name[i];
+    return true;
 }
 
 struct str header(const struct request *r, const char *name)
 {
     const struct exchange *exchange = exchange_of(r);
     const struct param *params = exchange ? exchange->params.at : NULL;
+    const struct str wanted = str_from(name);
 
     for (size_t i = 0; params && i < exchange->params.count; i++)
-        if (names_header(params[i].name, name))
+        if (names_header(params[i].name, wanted))
             return params[i].value;
     return STR_NONE;
 }

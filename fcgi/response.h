@@ -21,10 +21,11 @@ struct response {
     size_t header_count;
 };
 
-/* As reply_header(), unless the handler has set this one. */
-void response_header_default(struct request *r, const char *name, struct str value);
 /* v1 answers 400 where v2 answers 422 (decision 43). */
 int error_status(enum result result, int version);
+/* Adds those of different, constant headers that are not set yet. */
+void response_defaults(struct response *response, const struct response_header *headers,
+                       size_t count);
 /* The error of r->refusal as status, headers and body (decision 43). */
 void response_refuse(struct request *r);
 /* The headers' block as CGI wants it, with Content-Length (RFC 3875 6.3). */

@@ -12,15 +12,15 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define READ_BYTES    65536
-#define READS_A_TURN  4 /* so that one busy client does not keep the others waiting */
-#define IOVECS        64
-#define FRAME_COST    sizeof(struct frame) /* of a queued frame beside its bytes */
-#define HANDSHAKE_US  (10 * US_PER_S)
-#define CLOSE_US      (5 * US_PER_S)
-#define PONG_US       (10 * US_PER_S)
-#define STUCK_US      (10 * US_PER_S)
-#define HEARTBEAT_US  (15 * US_PER_S)
+#define READ_BYTES   65536
+#define READS_A_TURN 4 /* so that one busy client does not keep the others waiting */
+#define IOVECS       64
+#define FRAME_COST   sizeof(struct frame) /* of a queued frame beside its bytes */
+#define HANDSHAKE_US (10 * US_PER_S)
+#define CLOSE_US     (5 * US_PER_S)
+#define PONG_US      (10 * US_PER_S)
+#define STUCK_US     (10 * US_PER_S)
+#define HEARTBEAT_US (15 * US_PER_S)
 
 struct client *client_new(struct server *server, int fd, struct str address)
 {

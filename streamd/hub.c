@@ -8,9 +8,10 @@
 #include <stdlib.h>
 #include <uthash.h>
 
-#define TEXT_MAX    (256 * 1024)    /* bytes of a running text that is kept for who joins late */
+#define TEXT_MAX    (256 * 1024)     /* bytes of a running text that is kept for who joins late */
 #define TEXT_IDLE   (900 * US_PER_S) /* its end was missed */
-#define SWEEP_AGAIN (10 * US_PER_S) /* a transaction may commit that late after it took its time */
+#define SWEEP_AGAIN (10 * US_PER_S)  /* a transaction may commit that late after it took its time  \
+                                      */
 
 /* What an agent is saying now. */
 struct text {
@@ -121,7 +122,8 @@ void hub_free(struct hub *hub)
 {
     struct loop *loop, *next;
 
-    HASH_ITER (hh, hub->loops, loop, next) {
+    HASH_ITER(hh, hub->loops, loop, next)
+    {
         while (loop->texts)
             text_free(loop, loop->texts);
         HASH_DEL(hub->loops, loop);
@@ -399,15 +401,14 @@ bool hub_subscribe(struct client *client, struct str loop_id, int64_t from)
     if (!old && client->subscription_count >= SUBSCRIPTIONS_MAX)
         return false;
     if (!old)
-        old = subscription_new(client,
-                               loop_get(client->server->hub, client->who.org_id, loop_id));
+        old = subscription_new(client, loop_get(client->server->hub, client->who.org_id, loop_id));
     old->opening = true;
     old->replay_to = 0;
     query = query_new(QUERY_SNAPSHOT);
     query->client_id = client->id;
     query->loop_id = arena_str(query->arena, loop_id);
-    query->who.org_id = client->who.org_id.at ? arena_str(query->arena, client->who.org_id)
-                                              : STR_NONE;
+    query->who.org_id =
+        client->who.org_id.at ? arena_str(query->arena, client->who.org_id) : STR_NONE;
     query->from = from;
     reader_ask(client->server->reader, query);
     return true;
@@ -473,8 +474,7 @@ static struct subscription *settle(struct subscription *s, const struct query *q
     if (str_eq(s->loop->org_id, query->org_id))
         return s;
     subscription_free(s);
-    return subscription_new(client,
-                            loop_get(client->server->hub, query->org_id, query->loop_id));
+    return subscription_new(client, loop_get(client->server->hub, query->org_id, query->loop_id));
 }
 
 static void open_at(struct subscription *s, const struct query *query)
@@ -539,7 +539,8 @@ void hub_tick(struct hub *hub, int64_t now_us)
     struct loop *loop, *next;
     struct query *query;
 
-    HASH_ITER (hh, hub->loops, loop, next) {
+    HASH_ITER(hh, hub->loops, loop, next)
+    {
         loop->stalled = false;
         texts_forget(loop, now_us);
         read_on(loop);

@@ -26,7 +26,7 @@ void hub_free(struct hub *hub);
 bool hub_subscribe(struct client *client, struct str loop_id, int64_t from);
 bool hub_unsubscribe(struct client *client, struct str loop_id); /* false: it had none */
 void hub_leave(struct client *client);                           /* all of its */
-void hub_resume(struct client *client); /* its queue has room again */
+void hub_resume(struct client *client);                          /* its queue has room again */
 
 /* From the bus: a committed event, or a delta (announced->seq 0). */
 void hub_event(struct hub *hub, const struct announced *announced, struct str json);

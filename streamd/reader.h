@@ -37,12 +37,12 @@ struct query { /* all strings live in its arena */
     struct utc since;           /* SWEEP */
 
     enum result result;
-    struct list live;         /* JOIN: of struct loop_live */
-    struct loop_state state;  /* SNAPSHOT; ERR_NOT_FOUND: no such loop */
-    struct str sync;          /* SNAPSHOT: members of sync.data, without braces */
-    struct str start;         /* SNAPSHOT: data of debate_start for who comes late; STR_NONE */
-    struct list running;      /* SNAPSHOT: of struct running_text */
-    struct list events;       /* EVENTS: of struct read_event */
+    struct list live;          /* JOIN: of struct loop_live */
+    struct loop_state state;   /* SNAPSHOT; ERR_NOT_FOUND: no such loop */
+    struct str sync;           /* SNAPSHOT: members of sync.data, without braces */
+    struct str start;          /* SNAPSHOT: data of debate_start for who comes late; STR_NONE */
+    struct list running;       /* SNAPSHOT: of struct running_text */
+    struct list events;        /* EVENTS: of struct read_event */
     struct list moved, active; /* SWEEP: of loop_moved, loops_of */
 };
 
@@ -53,7 +53,7 @@ struct reader;
 
 /* *out is the caller's, for reader_stop(). ERR_SYSTEM. */
 MUST_USE enum result reader_start(struct reader **out, const struct db_config *database);
-void reader_stop(struct reader *reader); /* ends the thread; NULL is fine */
+void reader_stop(struct reader *reader);                     /* ends the thread; NULL is fine */
 void reader_ask(struct reader *reader, struct query *query); /* takes it */
 int reader_descriptor(const struct reader *reader);
 struct query *reader_answer(struct reader *reader); /* the caller's; NULL: none is ready */

@@ -104,7 +104,8 @@ void server_tenants_idle(struct server *server)
 {
     struct tenant_count *tenant, *next;
 
-    HASH_ITER (hh, server->tenants, tenant, next) {
+    HASH_ITER(hh, server->tenants, tenant, next)
+    {
         tenant->counts.active = 0;
         if (tenant->counts.clients == 0) {
             HASH_DEL(server->tenants, tenant);
@@ -194,8 +195,8 @@ static struct str address_text(char out[INET6_ADDRSTRLEN], const struct sockaddr
 {
     const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)peer;
     const struct sockaddr_in *four = (const struct sockaddr_in *)peer;
-    const void *bytes = peer->ss_family == AF_INET ? (const void *)&four->sin_addr
-                                                   : (const void *)&six->sin6_addr;
+    const void *bytes =
+        peer->ss_family == AF_INET ? (const void *)&four->sin_addr : (const void *)&six->sin6_addr;
 
     if (!inet_ntop(peer->ss_family, bytes, out, INET6_ADDRSTRLEN))
         return STR("unknown");
@@ -375,8 +376,7 @@ static void run(struct server *server)
 
 static int listen_on(const char *host, int64_t port)
 {
-    struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
-                              .ai_flags = AI_NUMERICSERV | AI_PASSIVE },
+    struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV | AI_PASSIVE },
                     *found;
     char service[16];
     int yes = 1;
@@ -440,11 +440,13 @@ static void counts_free(struct server *server)
     struct address_count *address, *next_address;
     struct tenant_count *tenant, *next_tenant;
 
-    HASH_ITER (hh, server->addresses, address, next_address) {
+    HASH_ITER(hh, server->addresses, address, next_address)
+    {
         HASH_DEL(server->addresses, address);
         free(address);
     }
-    HASH_ITER (hh, server->tenants, tenant, next_tenant) {
+    HASH_ITER(hh, server->tenants, tenant, next_tenant)
+    {
         HASH_DEL(server->tenants, tenant);
         free(tenant);
     }

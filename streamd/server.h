@@ -35,9 +35,9 @@ struct server {
     struct reader *reader;
     struct bus *bus;
     int epoll_fd, listen_fd, signal_fd;
-    struct client *clients;   /* all */
-    struct client *due;       /* those with something to send */
-    struct client **by_slot;  /* ids: generation in the upper half, slot in the lower */
+    struct client *clients;  /* all */
+    struct client *due;      /* those with something to send */
+    struct client **by_slot; /* ids: generation in the upper half, slot in the lower */
     size_t slots, client_count;
     uint64_t generation;
     struct address_count *addresses;

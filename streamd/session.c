@@ -122,7 +122,8 @@ static struct str query_value(struct arena *arena, struct str query, const char 
         size_t len = 0;
         for (size_t i = 0; i < value.len; i++) {
             unsigned char byte;
-            bool escaped = value.at[i] == '%' && hex_bytes(&byte, 1, str_slice(value, i + 1, i + 3));
+            bool escaped =
+                value.at[i] == '%' && hex_bytes(&byte, 1, str_slice(value, i + 1, i + 3));
 
             out[len++] = escaped ? (char)byte : value.at[i] == '+' ? ' ' : value.at[i];
             i += escaped ? 2 : 0;
@@ -278,8 +279,7 @@ void session_joined(struct client *client, const struct query *query)
 
     if (query->result == ERR_AUTH_INVALID) {
         client->state = CLIENT_OPEN;
-        send_error(client, &(struct problem){ .message = "Invalid or expired token",
-                                              .code = 401 });
+        send_error(client, &(struct problem){ .message = "Invalid or expired token", .code = 401 });
         client_close(client, WS_LOGIN, "Invalid or expired token");
         return;
     }
@@ -305,8 +305,7 @@ void session_joined(struct client *client, const struct query *query)
 static void add_cursor(struct buf *out, const struct client *client, int64_t seq)
 {
     buf_json_key(out, STR("cursor"));
-    buf_printf(out, "\"" STR_FMT ":%lld\"", STR_ARG(client->server->config->epoch),
-               (long long)seq);
+    buf_printf(out, "\"" STR_FMT ":%lld\"", STR_ARG(client->server->config->epoch), (long long)seq);
 }
 
 void session_running_text(struct buf *out, struct str agent, struct str task_id, struct str text,
@@ -427,9 +426,8 @@ static void on_subscribe(struct client *client, struct json_object *message)
         send_error(client, &(struct problem){ .message = "replay_from_seq must be an integer",
                                               .type = "invalid_seq" });
     else if (client->authenticated && !principal_may(&client->who, STR("debates.read")))
-        send_error(client,
-                   &(struct problem){ .message = "Permission denied: debates:read required",
-                                      .code = 403 });
+        send_error(client, &(struct problem){ .message = "Permission denied: debates:read required",
+                                              .code = 403 });
     else if (!hub_subscribe(client, id, from))
         send_error(client, &(struct problem){ .message = "Too many subscriptions", .code = 429 });
 }
@@ -477,8 +475,8 @@ static void on_get_loops(struct client *client, struct json_object *message)
 
     (void)message;
     query->client_id = client->id;
-    query->who.org_id = client->who.org_id.at ? arena_str(query->arena, client->who.org_id)
-                                              : STR_NONE;
+    query->who.org_id =
+        client->who.org_id.at ? arena_str(query->arena, client->who.org_id) : STR_NONE;
     query->only_live = true;
     reader_ask(client->server->reader, query);
 }
@@ -532,8 +530,8 @@ void session_message(struct client *client, struct str text)
     }
     if (json_parse(&message, arena, text, &limits, NULL) != OK ||
         !json_object_is_type(message, json_type_object)) {
-        bad_message(client, &(struct problem){ .message = "Invalid JSON format",
-                                               .type = "invalid_json" });
+        bad_message(client,
+                    &(struct problem){ .message = "Invalid JSON format", .type = "invalid_json" });
         return;
     }
     client->bad_messages = 0;

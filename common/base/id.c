@@ -36,24 +36,28 @@ struct str id_uuid(struct arena *arena)
 
 struct str id_new(struct arena *arena, const char *prefix)
 {
-    unsigned char bytes[16];
-    size_t len = strlen(prefix);
-    char *out = arena_alloc(arena, len + UUID_HEX + 1);
+    unsigned char bytes[UUID_HEX / 2];
 
     uuid7(bytes);
-    memcpy(out, prefix, len + 1);
-    hex_text(out + len, bytes, sizeof(bytes));
-    return (struct str){ out, len + UUID_HEX };
+    return id_hex(arena, prefix, bytes, UUID_HEX);
+}
+
+struct str id_hex(struct arena *arena, const char *prefix, const unsigned char *random, size_t n)
+{
+    size_t len = strlen(prefix);
+    char *out = arena_alloc(arena, len + n + 1);
+
+    memcpy(out, prefix, len);
+    hex_text(out + len, random, n / 2);
+    return (struct str){ out, len + n };
 }
 
 struct str id_random(struct arena *arena, const char *prefix, size_t n)
 {
-    unsigned char bytes[64];
-    char hex[2 * sizeof(bytes)];
+    unsigned char bytes[32];
 
-    if (n > sizeof(hex))
+    if (n % 2 || n / 2 > sizeof(bytes))
         abort();
-    random_bytes(bytes, (n + 1) / 2);
-    hex_text(hex, bytes, (n + 1) / 2);
-    return arena_printf(arena, "%s%.*s", prefix, (int)n, hex);
+    random_bytes(bytes, n / 2);
+    return id_hex(arena, prefix, bytes, n);
 }

@@ -11,7 +11,9 @@
 struct str id_uuid(struct arena *arena);
 /* prefix and the 32 digits without dashes. */
 struct str id_new(struct arena *arena, const char *prefix);
-/* prefix and n random hexadecimal digits. */
+/* prefix and n random hexadecimal digits, an even number. */
 struct str id_random(struct arena *arena, const char *prefix, size_t n);
+/* The same from n / 2 random bytes of the caller's. */
+struct str id_hex(struct arena *arena, const char *prefix, const unsigned char *random, size_t n);
 
 #endif

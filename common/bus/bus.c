@@ -38,8 +38,7 @@ static enum result new_bus(struct bus **out, int type)
     pthread_mutex_init(&bus->lock, NULL);
     bus->context = zmq_ctx_new();
     bus->socket = bus->context ? zmq_socket(bus->context, type) : NULL;
-    if (!bus->socket ||
-        zmq_setsockopt(bus->socket, ZMQ_LINGER, &linger, sizeof(linger)) != 0 ||
+    if (!bus->socket || zmq_setsockopt(bus->socket, ZMQ_LINGER, &linger, sizeof(linger)) != 0 ||
         zmq_setsockopt(bus->socket, type == ZMQ_PUB ? ZMQ_SNDHWM : ZMQ_RCVHWM, &queue,
                        sizeof(queue)) != 0) {
         bus_close(bus);

@@ -1,11 +1,15 @@
 /* trace.c - the ids under which a request is found again (http.md 9). */
+#include "common/base/crypto.h"
 #include "common/base/id.h"
 #include "common/base/log.h"
 #include "fcgi/pipeline.h"
 
 #include <ctype.h>
 
-#define ID_MAX 128
+#define ID_MAX      128
+#define REQUEST_HEX 12
+#define TRACE_HEX   32
+#define SPAN_HEX    16
 
 /* What may stand in logs and headers as it was sent. */
 static bool acceptable(struct str id)
@@ -36,7 +40,8 @@ static void read_traceparent(struct request *r)
     if (!rest.len || !str_is_text(rest) || !str_split(&version, &rest, '-') ||
         !str_split(&trace, &rest, '-') || !str_split(&span, &rest, '-'))
         return;
-    if (version.len != 2 || str_is(version, "ff") || !hex_id(trace, 32) || !hex_id(span, 16))
+    if (version.len != 2 || str_is(version, "ff") || !hex_id(trace, TRACE_HEX) ||
+        !hex_id(span, SPAN_HEX))
         return;
     if (!r->trace_id.at)
         r->trace_id = trace;
@@ -53,15 +58,18 @@ static struct str sent(const struct request *r, const char *name)
 
 enum result stage_trace(struct request *r)
 {
+    unsigned char random[(REQUEST_HEX + TRACE_HEX + SPAN_HEX) / 2]; /* in one system call */
+
     r->request_id = sent(r, "x-request-id");
     r->trace_id = sent(r, "x-trace-id");
     r->parent_span = sent(r, "x-parent-span-id");
     read_traceparent(r);
+    random_bytes(random, sizeof(random));
     if (!r->request_id.at)
-        r->request_id = id_random(r->arena, "req-", 12);
+        r->request_id = id_hex(r->arena, "req-", random, REQUEST_HEX);
     if (!r->trace_id.at)
-        r->trace_id = id_random(r->arena, "", 32);
-    r->span_id = id_random(r->arena, "", 16);
+        r->trace_id = id_hex(r->arena, "", random + REQUEST_HEX / 2, TRACE_HEX);
+    r->span_id = id_hex(r->arena, "", random + (REQUEST_HEX + TRACE_HEX) / 2, SPAN_HEX);
     log_context(r->request_id, r->trace_id);
     return OK;
 }
