@@ -11,17 +11,22 @@
 #include "common/base/segment.h"
 #include "common/base/settings.h"
 #include "common/db/migrate.h"
+#include "common/metrics/answers.h"
+#include "common/metrics/metrics.h"
+#include "fcgi/endpoints.h"
 #include "fcgi/route_index.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define SLOW_US US_PER_S
 
 struct worker {
-    struct arena *arena; /* of the database's configuration */
+    struct arena *arena; /* of the database's configuration and the endpoints */
     struct route_index *routes;
     struct segment *segment;
+    struct endpoints *endpoints; /* NULL as long as the segment is */
     struct db *db;
     bool ready; /* the schema is ours */
     enum result fault;
@@ -74,9 +79,14 @@ const struct route_index *worker_routes(const struct worker *worker)
 
 struct segment *worker_segment(struct worker *worker)
 {
-    if (!worker->segment && segment_open(&worker->segment, setting_cstr(SETTING_DATA_DIR)) != OK)
-        worker->segment = NULL;
+    if (!worker->segment && segment_open(&worker->segment, setting_cstr(SETTING_DATA_DIR)) == OK)
+        worker->endpoints = endpoints_new(worker->arena, worker->segment, route_tables);
     return worker->segment;
+}
+
+struct segment *request_segment(const struct request *r)
+{
+    return worker_segment(exchange_of(r)->worker);
 }
 
 static enum result open_database(struct worker *worker)
@@ -135,9 +145,8 @@ static enum log_level access_level(const struct request *r, int64_t took_us)
     return r->response->status >= 400 || took_us > SLOW_US ? LOG_WARNING : LOG_INFO;
 }
 
-static void log_access(const struct request *r)
+static void log_access(const struct request *r, int64_t took_us)
 {
-    int64_t took_us = monotonic_us() - r->received_us;
     enum log_level level = access_level(r, took_us);
     char took[32];
 
@@ -146,6 +155,23 @@ static void log_access(const struct request *r)
               "path", log_str(r->path), "status", log_int(r->response->status), "duration_ms", took,
               "ip", log_str(r->address), "bytes", log_int((int64_t)r->response->body.len), "slow",
               took_us > SLOW_US ? "true" : "false");
+}
+
+static_assert((int)ANSWER_OTHER == (int)METHOD_COUNT, "answers.h has the methods of handler.h");
+
+static void count_answer(const struct request *r, int64_t took_us)
+{
+    const struct worker *worker = exchange_of(r)->worker;
+
+    if (!worker->segment)
+        return;
+    answers_count(worker->segment, endpoint_of(worker->endpoints, r->route),
+                  (enum answer_method)r->method, r->response->status, took_us);
+    if (r->refusal.result == ERR_RATE_LIMITED)
+        metric_add(worker->segment,
+                   r->route && r->route->limit == LIMIT_CREATE ? METRIC_RATE_LIMIT_HITS_CREATE
+                                                               : METRIC_RATE_LIMIT_HITS_DEFAULT,
+                   1);
 }
 
 /* A preflight asks for the rules only: no credential, no log (http.md 1). */
@@ -162,6 +188,7 @@ void pipeline_run(struct exchange *exchange)
 
     if (str_is(exchange_param(exchange, "REQUEST_METHOD"), "OPTIONS")) {
         answer_options(r);
+        count_answer(r, monotonic_us() - r->received_us);
         return;
     }
     for (size_t i = 0; i < COUNT(stages) && result == OK; i++)
@@ -172,7 +199,9 @@ void pipeline_run(struct exchange *exchange)
         response_refuse(r);
     }
     shape_answer(r);
-    log_access(r);
+    int64_t took_us = monotonic_us() - r->received_us;
+    count_answer(r, took_us);
+    log_access(r, took_us);
     log_context(STR_NONE, STR_NONE);
     if (r->db)
         db_use(r->db, exchange->worker->arena, STR_NONE); /* the request's arena ends here */

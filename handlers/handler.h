@@ -124,6 +124,9 @@ void reply_header(struct request *r, const char *name, struct str value);
 #define refuse(r, result_, ...) refuse_with(r, (struct refusal){ .result = (result_), __VA_ARGS__ })
 enum result refuse_with(struct request *r, struct refusal refusal);
 
+/* What the processes of this host share; NULL: it cannot be opened. */
+struct segment *request_segment(const struct request *r);
+
 /* The OpenAPI 3.1 document of all rows. */
 void openapi_write(struct buf *out);
 

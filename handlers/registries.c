@@ -2,10 +2,18 @@
 #include "handlers/handler.h"
 
 extern const struct route health_routes[];
+extern const struct route metrics_routes[];
 extern const struct route docs_routes[];
 extern const struct route debate_routes[];
 extern const struct route receipt_routes[];
 
 const struct route *const route_tables[] = {
-    health_routes, docs_routes, debate_routes, receipt_routes, NULL,
+    /* clang-format off */
+    health_routes,
+    metrics_routes,
+    docs_routes,
+    debate_routes,
+    receipt_routes,
+    /* clang-format on */
+    NULL,
 };

@@ -8,10 +8,11 @@
 #include <stdlib.h>
 #include <uthash.h>
 
-#define TEXT_MAX    (256 * 1024)     /* bytes of a running text that is kept for who joins late */
-#define TEXT_IDLE   (900 * US_PER_S) /* its end was missed */
-#define SWEEP_AGAIN (10 * US_PER_S)  /* a transaction may commit that late after it took its time  \
-                                      */
+#define TEXT_MAX  (256 * 1024)     /* bytes of a running text that is kept for who joins late */
+#define TEXT_IDLE (900 * US_PER_S) /* its end was missed */
+#define SWEEP_AGAIN                                                                                \
+    (10 * US_PER_S) /* a transaction may commit that late after it took its time                   \
+                     */
 
 /* What an agent is saying now. */
 struct text {

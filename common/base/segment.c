@@ -1,5 +1,8 @@
 /* segment.c - one mapped file and the mutex in it.
  *
+ * Whoever opens it holds a lock on the data directory meanwhile. After an upgrade all programs
+ * find the old layout at once, and each would otherwise replace what another has just made.
+ *
  * The mutex is process-shared and robust: a holder that was killed passes it on with
  * EOWNERDEAD, and since it only orders the queue (SQLite's own lock protects the data) there is
  * nothing to repair. */
@@ -10,19 +13,22 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #define SEGMENT_MAGIC   UINT64_C(0x41524147534547)
-#define SEGMENT_VERSION 2
+#define SEGMENT_VERSION 3
 
 struct layout {
     uint64_t magic;
     uint32_t version, size;
     pthread_mutex_t writers;
     struct bucket buckets[BUCKETS];
+    _Atomic int64_t cells[METRIC_CELLS];
+    struct answer_table answers;
 };
 
 struct segment {
@@ -111,19 +117,29 @@ void segment_remove(const char *data_directory)
         (void)unlink(name); /* not there: nothing to do */
 }
 
+/* NULL: it cannot be made. */
+static struct layout *map_or_create(const char *name, const struct stat *directory)
+{
+    struct layout *at = map(name);
+
+    if (at)
+        return at;
+    if (access(name, F_OK) == 0)
+        (void)unlink(name); /* another layout: whoever has it mapped keeps it */
+    return create(name, directory) ? map(name) : NULL;
+}
+
 enum result segment_open(struct segment **out, const char *data_directory)
 {
     char name[NAME_BYTES];
     struct stat info;
-    struct layout *at;
+    int lock = open(data_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-    if (!name_of(name, &info, data_directory))
+    if (lock < 0)
         return ERR_SYSTEM;
-    at = map(name);
-    if (!at && access(name, F_OK) == 0)
-        (void)unlink(name); /* another layout: whoever has it mapped keeps it */
-    if (!at && create(name, &info))
-        at = map(name);
+    (void)flock(lock, LOCK_EX); /* where the file system has none, it goes without */
+    struct layout *at = name_of(name, &info, data_directory) ? map_or_create(name, &info) : NULL;
+    close(lock);
     if (!at)
         return ERR_SYSTEM;
     struct segment *segment = malloc(sizeof(*segment));
@@ -145,6 +161,16 @@ void segment_close(struct segment *segment)
 struct bucket *segment_buckets(struct segment *segment, uint64_t key)
 {
     return &segment->at->buckets[key % (BUCKETS / BUCKET_WAYS) * BUCKET_WAYS];
+}
+
+_Atomic int64_t *segment_cells(struct segment *segment)
+{
+    return segment->at->cells;
+}
+
+struct answer_table *segment_answers(struct segment *segment)
+{
+    return &segment->at->answers;
 }
 
 enum result segment_writer_lock(struct segment *segment, int64_t limit_us)

@@ -1,8 +1,9 @@
 /* segment.h - memory that all processes of one host and data directory share.
  *
  * /dev/shm/aragora-<device and inode of the data directory>, with that directory's group and
- * permissions. Holds the writers' queue of SQLite and the buckets of the rate limits. A new
- * layout is a new file put in place of the old one; a process that has that mapped keeps it. */
+ * permissions. Holds the writers' queue of SQLite, the buckets of the rate limits and the
+ * metrics. A new layout is a new file put in place of the old one; a process that has that mapped
+ * keeps it. */
 #ifndef ARAGORA_SEGMENT_H
 #define ARAGORA_SEGMENT_H
 
@@ -23,6 +24,32 @@ struct bucket {
 
 /* The BUCKET_WAYS places of a key. */
 struct bucket *segment_buckets(struct segment *segment, uint64_t key);
+
+#define METRIC_CELLS 256 /* room for rows of metrics.def */
+
+/* One per enum metric. */
+_Atomic int64_t *segment_cells(struct segment *segment);
+
+#define ENDPOINTS      4096  /* paths of routes, those of other releases too */
+#define ANSWER_KINDS   256   /* of one endpoint: method and status */
+#define SERIES         16384 /* kinds that were seen, of all endpoints */
+#define SERIES_BUCKETS 13
+
+/* How long the answers of one kind took. */
+struct series {
+    _Atomic int64_t sum_us;
+    _Atomic int64_t counts[SERIES_BUCKETS];
+};
+
+/* metrics/answers.c says how it is used. */
+struct answer_table {
+    _Atomic uint64_t endpoints[ENDPOINTS]; /* hash of the path; 0: free */
+    _Atomic uint32_t last;                 /* of the series in use */
+    _Atomic uint16_t places[ENDPOINTS][ANSWER_KINDS];
+    struct series series[SERIES];
+};
+
+struct answer_table *segment_answers(struct segment *segment);
 
 /* *out is the caller's, for segment_close(). The directory must exist. ERR_SYSTEM. */
 MUST_USE enum result segment_open(struct segment **out, const char *data_directory);

@@ -44,3 +44,16 @@ struct rate_answer rate_take(struct segment *segment, struct str scope, struct s
     return (struct rate_answer){ .allowed = true,
                                  .remaining = (room_us - (next - now_us)) / token_us };
 }
+
+int64_t rate_tracked(struct segment *segment, int64_t now_us)
+{
+    int64_t count = 0;
+
+    for (uint64_t key = 0; key < BUCKETS / BUCKET_WAYS; key++) {
+        const struct bucket *ways = segment_buckets(segment, key);
+
+        for (int i = 0; i < BUCKET_WAYS; i++)
+            count += atomic_load_explicit(&ways[i].full_at_us, memory_order_relaxed) > now_us;
+    }
+    return count;
+}

@@ -24,4 +24,7 @@ struct rate_answer {
 struct rate_answer rate_take(struct segment *segment, struct str scope, struct str key,
                              struct rate rate, int64_t now_us);
 
+/* Clients whose bucket is not full. */
+int64_t rate_tracked(struct segment *segment, int64_t now_us);
+
 #endif

@@ -1,8 +1,11 @@
 /* health.c - probes (http.md 14.1): alive, ready, and a summary for people.
  *
- * They answer from memory. Whether the database is there is known from the requests before. */
+ * They answer from memory: whether the database is there is known from the requests before. Only
+ * the summary of v2 asks the database itself. */
 #include "common/base/clock.h"
+#include "common/base/settings.h"
 #include "common/base/version.h"
+#include "common/db/migrate.h"
 #include "handlers/handler.h"
 
 extern const struct route health_routes[];
@@ -102,6 +105,85 @@ static enum result health_summary(struct request *r)
     return reply_status(r, r->db ? 200 : 503, &health);
 }
 
+struct release {
+    struct str api, server, python;
+};
+
+static const struct field release_out[] = {
+    { FIELD(struct release, api), .doc = "Version of the API" },
+    { FIELD(struct release, server), .doc = "Name and release of the server" },
+    { FIELD(struct release, python), .absent = ABSENT_EMPTY, .doc = "Always empty",
+      .deprecated = true },
+    { 0 },
+};
+
+struct subsystems {
+    struct status storage, shared_memory;
+};
+
+static const struct field subsystems_out[] = {
+    { FIELD_INSIDE(struct subsystems, storage, status_out), .doc = "The database answers" },
+    { FIELD_INSIDE(struct subsystems, shared_memory, status_out),
+      .doc = "Rate limits and metrics of this host" },
+    { 0 },
+};
+
+struct health_v2 {
+    struct str status;
+    struct utc timestamp;
+    struct str uptime;
+    struct release version;
+    struct str environment;
+    struct subsystems subsystems;
+};
+
+static const struct field health_v2_out[] = {
+    { FIELD(struct health_v2, status), .doc = "healthy or degraded" },
+    { FIELD(struct health_v2, timestamp), .form = FORM_ISO_Z, .doc = "Now" },
+    { FIELD(struct health_v2, uptime), .doc = "Since this worker started, as 1d 2h 3m 4s" },
+    { FIELD_INSIDE(struct health_v2, version, release_out), .doc = "What is running" },
+    { FIELD(struct health_v2, environment), .doc = "ARAGORA_ENV" },
+    { FIELD_INSIDE(struct health_v2, subsystems, subsystems_out), .doc = "State of each part" },
+    { 0 },
+};
+
+/* Without leading parts that are zero; the seconds always (domain api_v2, 3.1). */
+static struct str uptime_text(struct arena *arena, int64_t seconds)
+{
+    int days = (int)(seconds / 86400), hours = (int)(seconds / 3600 % 24);
+    int minutes = (int)(seconds / 60 % 60), rest = (int)(seconds % 60);
+
+    if (days)
+        return arena_printf(arena, "%dd %dh %dm %ds", days, hours, minutes, rest);
+    if (hours)
+        return arena_printf(arena, "%dh %dm %ds", hours, minutes, rest);
+    if (minutes)
+        return arena_printf(arena, "%dm %ds", minutes, rest);
+    return arena_printf(arena, "%ds", rest);
+}
+
+static struct status state(bool good)
+{
+    return (struct status){ good ? STR("healthy") : STR("unhealthy") };
+}
+
+/* 200 in every state: who wants a status code asks /readyz. */
+static enum result health_summary_v2(struct request *r)
+{
+    bool stored = r->db && db_migrated(r->db) == OK;
+    bool shared = request_segment(r) != NULL;
+    struct health_v2 health = {
+        .status = stored && shared ? STR("healthy") : STR("degraded"),
+        .timestamp = utc_now(),
+        .uptime = uptime_text(r->arena, (monotonic_us() - started_us) / US_PER_S),
+        .version = { .api = STR("2.0.0"), .server = STR("aragora/" ARAGORA_VERSION) },
+        .environment = setting_str(SETTING_ENV),
+        .subsystems = { .storage = state(stored), .shared_memory = state(shared) },
+    };
+
+    return reply(r, &health);
+}
+
 #define PROBE .public = true, .limit = LIMIT_NONE, .stability = STABLE, .tag = "Health"
 
 const struct route health_routes[] = {
@@ -113,5 +195,7 @@ const struct route health_routes[] = {
       .reply = ready_out, .doc = "May requests be sent here?" },
     { ROUTE(GET, "/api/v1/health", health_summary), .alias = { "/api/health" }, PROBE,
       .reply = health_out, .doc = "State, version and uptime" },
+    { ROUTE(GET, "/api/v2/health", health_summary_v2), PROBE, .timeout_s = 5,
+      .reply = health_v2_out, .doc = "State of each part; asks the database" },
     { 0 },
 };

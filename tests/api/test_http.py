@@ -168,7 +168,7 @@ def test_the_document_lists_what_the_routes_answer(owner):
     ids = [op["operationId"] for item in document["paths"].values() for op in item.values()]
     assert len(ids) == len(set(ids))
     for path, item in document["paths"].items():
-        if "get" not in item or "{" in path:
+        if "get" not in item or "{" in path or path == "/metrics":  # which is no JSON
             continue
         reply = owner.get(path)
         assert str(reply.status_code) in item["get"]["responses"], path
