@@ -100,7 +100,8 @@ function error(at,    level) {
 
 BEGIN {
     units[""] = ""; units["s"] = " seconds"; units["ms"] = " milliseconds"
-    units["bytes"] = " bytes"; units["1/min"] = " a minute"
+    units["bytes"] = " bytes"; units["1/min"] = " a minute"; units["1/s"] = " a second"
+    units["user id"] = ", the number of a user"
     types["TEXT"] = "Text"; types["SECRET"] = "Secret"; types["PATH"] = "Path"
     types["LIST"] = "List"; types["FLAG"] = "Flag"
 }

@@ -8,6 +8,7 @@
 struct family {
     const struct route *rows;
     size_t *places;
+    size_t count;
 };
 
 struct endpoints {
@@ -30,7 +31,7 @@ static struct family family_of(struct arena *arena, struct segment *segment,
 
     while (rows[count].path)
         count++;
-    struct family family = { rows, arena_array(arena, count, sizeof(*family.places)) };
+    struct family family = { rows, arena_array(arena, count, sizeof(*family.places)), count };
     for (size_t i = 0; i < count; i++)
         family.places[i] = answers_endpoint(segment, str_from(rows[i].path));
     return family;
@@ -50,7 +51,8 @@ struct endpoints *endpoints_new(struct arena *arena, struct segment *segment,
     return endpoints;
 }
 
-/* The last table that begins at the row or before it. */
+/* The last table that begins at the row or before it, if it has the row: that of static files
+ * stands in no table. */
 size_t endpoint_of(const struct endpoints *endpoints, const struct route *route)
 {
     size_t from = 0, to = endpoints->count;
@@ -66,5 +68,7 @@ size_t endpoint_of(const struct endpoints *endpoints, const struct route *route)
             to = middle;
     }
     const struct family *family = &endpoints->families[from];
-    return family->places[route - family->rows];
+    size_t at = ((uintptr_t)route - (uintptr_t)family->rows) / sizeof(*route);
+    return (uintptr_t)route >= (uintptr_t)family->rows && at < family->count ? family->places[at]
+                                                                             : ENDPOINT_OTHER;
 }

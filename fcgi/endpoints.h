@@ -10,7 +10,7 @@ struct endpoints;
 /* Finds or takes every row's place in the segment. tables: ends with NULL. Lives in the arena. */
 struct endpoints *endpoints_new(struct arena *arena, struct segment *segment,
                                 const struct route *const *tables);
-/* route: a row of the tables, or NULL. */
+/* route: a row, or NULL; ENDPOINT_OTHER for one that stands in no table. */
 size_t endpoint_of(const struct endpoints *endpoints, const struct route *route);
 
 #endif

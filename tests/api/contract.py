@@ -58,13 +58,24 @@ def start_debate(world, rounds):
 
 # Path, or its beginning (the longest counts): name in braces: makes the value. A function that
 # makes a new one each time is for operations that use it up.
+def signing_key(world):
+    world.made_key = getattr(world, "made_key", None) or world.owner.get("/api/v2/receipts/signing-key").json()["key_id"]
+    return world.made_key
+
+
 MADE = {
     "/api/v1/debates/{id}": {"id": ended_debate},
     "/api/v1/debates/{id}/cancel": {"id": running_debate},
+    "/api/v2/receipts/{receipt_id}": {"receipt_id": ended_debate},
 }
 
-# operationId: field: value.
+# Ask for a credential of their own, if for any; tested with the family.
+OWN_CREDENTIAL = {"/metrics"}
+
+# operationId: field: value, or who makes one.
 EXAMPLES = {
+    "signing_key_get": {"key_id": signing_key},
+    "signing_key_pem_get": {"key_id": signing_key},
     "debate_start": {"task": "Ship on Friday?", "agents": ["demo", "demo-x"], "rounds": 1,
                      "consensus": "majority"},
 }
@@ -255,7 +266,8 @@ class Operation:
             if field.place == "path":
                 values["path"][field.name] = good(field.schema)
             elif field.required or field.name in own or (optional and not field.schema.get("deprecated")):
-                values[field.place][field.name] = own.get(field.name, good(field.schema))
+                value = own.get(field.name, good(field.schema))
+                values[field.place][field.name] = value(self.world) if callable(value) else value
         if made:
             values["path"] |= self.made()
         return values

@@ -140,7 +140,7 @@ def test_an_operation_is_complete(world, operation):
 @every_operation
 def test_a_credential_that_is_sent_must_be_good(world, operation):
     reply = operation.send(operation.good(made="401" not in operation.spec["responses"]), world.impostor)
-    if "401" in operation.spec["responses"]:
+    if "401" in operation.spec["responses"] and operation.path not in contract.OWN_CREDENTIAL:
         assert world.refusal(operation, reply, {401}) is None
         assert reply.headers["www-authenticate"].startswith("Bearer")
     else:  # a probe looks at none
@@ -279,7 +279,7 @@ def check_answer(operation, reply):
                 if status.startswith("2")}
     assert str(reply.status_code) in promised, f"{reply.status_code} {reply.text[:300]}"
     content = promised[str(reply.status_code)].get("content", {})
-    kind = reply.headers.get("content-type", "").split(";")[0]
+    kind = reply.headers.get("content-type", "")
     assert kind in content if content else not reply.content
     if kind == "application/json":
         assert contract.mismatch(content[kind]["schema"], reply.json()) is None
