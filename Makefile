@@ -7,7 +7,7 @@ SAN    ?= 0
 B      := $(if $(filter 1,$(SAN)),build/san,build)
 CC     ?= cc
 PREFIX ?= /usr/local
-PKGS   := json-c sqlite3 libpq openssl libzmq
+PKGS   := json-c sqlite3 libpq openssl libzmq libcurl
 CFLAGS := -std=gnu11 -O2 -g -fPIE -fstack-protector-strong -fno-strict-overflow \
           -Wall -Wextra -Wshadow -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wvla \
           -Wno-format-nonliteral -Wno-missing-field-initializers -Werror -D_GNU_SOURCE
@@ -36,7 +36,7 @@ SQL   := $(sort $(wildcard common/db/migrations/*.sql))
 
 MANUAL := $(wildcard man/*.[1-8]) $(patsubst man/%.in,$(B)/man/%,$(wildcard man/*.in))
 
-.PHONY: all deps run check check-san unit api bench lint format install clean help
+.PHONY: all deps demo run check check-san unit api bench lint format install clean help
 .SECONDARY:
 
 all: $(PROGS) $(MANUAL)
@@ -78,6 +78,11 @@ $(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(HELP) $(filter-out $(B)/debat
 ## deps: install the Debian packages that building and testing need
 deps:
 	sh deploy/deps.sh
+
+## demo: one debate, live, with its verdict and its verified receipt
+demo: deps
+	$(MAKE) all
+	sh deploy/demo.sh $(B)/bin
 
 ## run: build and keep the system serving on http://127.0.0.1:8080
 run: deps

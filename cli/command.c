@@ -68,6 +68,14 @@ const char *argument_option(const struct arguments *arguments, enum option_id id
     return NULL;
 }
 
+const char *argument_last(const struct arguments *arguments, enum option_id id)
+{
+    for (size_t i = arguments->given_count; i-- > 0;)
+        if (arguments->given[i].id == id)
+            return arguments->given[i].value;
+    return NULL;
+}
+
 void command_help(const struct command *command, FILE *out)
 {
     fprintf(out, "usage: aragora %s%s%s%s\n\n%s\n", command->name,

@@ -24,6 +24,14 @@ enum option_id {
     OPTION_ALL_DOCS,
     OPTION_WEB_SERVER,
     OPTION_PUBKEY,
+    OPTION_AGENTS,
+    OPTION_ROUNDS,
+    OPTION_CONSENSUS,
+    OPTION_FOLLOW,
+    OPTION_URL,
+    OPTION_KEY,
+    OPTION_RECEIPT,
+    OPTION_PLAIN,
 };
 
 struct option {
@@ -61,8 +69,8 @@ struct command {
         "--data-dir", "DIR", "database, keys and sockets", OPTION_SETTING, SETTING_DATA_DIR        \
     }
 
-extern const struct command command_apikey, command_config, command_migrate, command_routes,
-    command_serve, command_verify, command_version;
+extern const struct command command_ask, command_apikey, command_config, command_migrate,
+    command_routes, command_serve, command_verify, command_version;
 
 /* Reads argv behind the command's name; overrides settings. ERR_VALIDATION: said on standard
  * error what is wrong. */
@@ -70,6 +78,9 @@ MUST_USE enum result arguments_read(struct arguments *out, struct arena *arena,
                                     const struct command *command, int argc, char **argv);
 /* The n-th value of a repeated option; NULL: there is none. */
 const char *argument_option(const struct arguments *arguments, enum option_id id, size_t n);
+
+/* Of an option that is given once: the last value wins. NULL: it was not given. */
+const char *argument_last(const struct arguments *arguments, enum option_id id);
 
 void command_help(const struct command *command, FILE *out);
 /* The help on standard error, and EXIT_USAGE. */
