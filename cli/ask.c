@@ -14,10 +14,10 @@
 #include <signal.h>
 #include <unistd.h>
 
-#define TICK_MS     50
-#define GIVE_UP_US  (60 * US_PER_S) /* without a connection */
-#define RETRY_US    (200 * US_PER_MS)
-#define RECEIPT_US  (10 * US_PER_S) /* from debate_end on */
+#define TICK_MS    50
+#define GIVE_UP_US (60 * US_PER_S) /* without a connection */
+#define RETRY_US   (200 * US_PER_MS)
+#define RECEIPT_US (10 * US_PER_S) /* from debate_end on */
 
 static volatile sig_atomic_t interrupted;
 
@@ -95,8 +95,7 @@ static bool start_debate(struct str *id, struct arena *arena, const struct endpo
                          struct str request)
 {
     struct json_object *body;
-    struct answer answer =
-        client_request(arena, endpoint, "POST", STR("/api/v1/debates"), request);
+    struct answer answer = client_request(arena, endpoint, "POST", STR("/api/v1/debates"), request);
 
     if (answer.status == 200 &&
         json_parse(&body, arena, answer.body, &json_limits_wide, NULL) == OK &&
@@ -188,8 +187,8 @@ static struct str signing_key(struct arena *arena, const struct endpoint *endpoi
     struct str key_id, pem = STR_NONE;
 
     if (json_parse(&object, arena, document, &json_limits_wide, NULL) != OK ||
-        !json_get(&signature, object, "signature") ||
-        !json_get_str(&key_id, signature, "key_id") || !field_matches(PATTERN_ID, key_id))
+        !json_get(&signature, object, "signature") || !json_get_str(&key_id, signature, "key_id") ||
+        !field_matches(PATTERN_ID, key_id))
         return STR_NONE;
     struct answer answer = client_request(
         arena, endpoint, "GET",
@@ -212,8 +211,7 @@ static bool fetch_receipt(struct arena *arena, const struct arguments *arguments
         return true;
     struct answer answer = client_request(
         arena, endpoint, "GET",
-        arena_printf(arena, "/api/v2/receipts/" STR_FMT "/export?format=json",
-                     STR_ARG(receipt_id)),
+        arena_printf(arena, "/api/v2/receipts/" STR_FMT "/export?format=json", STR_ARG(receipt_id)),
         STR_NONE);
     if (answer.status != 200) {
         fprintf(stderr, "aragora: the receipt cannot be read: " STR_FMT "\n",
@@ -256,8 +254,7 @@ static int run(const struct arguments *arguments)
     struct endpoint endpoint = endpoint_of(arguments);
     struct str id = str_from(followed);
 
-    if (arguments->count != (followed ? 0 : 1) ||
-        (followed && !field_matches(PATTERN_SLUG, id)))
+    if (arguments->count != (followed ? 0 : 1) || (followed && !field_matches(PATTERN_SLUG, id)))
         return command_misused(arguments->command);
     if (!followed && !write_request(&request, arguments))
         return EXIT_USAGE;
@@ -270,8 +267,8 @@ static int run(const struct arguments *arguments)
     int status = watched ? finish(arena, arguments, &endpoint, view, id) : EXIT_FAILED;
     view_free(view);
     if (interrupted)
-        fprintf(stderr, "aragora: the debate goes on; aragora ask --follow " STR_FMT
-                        " shows it again\n",
+        fprintf(stderr,
+                "aragora: the debate goes on; aragora ask --follow " STR_FMT " shows it again\n",
                 STR_ARG(id));
     return status;
 }
@@ -280,10 +277,9 @@ static const struct option options[] = {
     { "--agents", "LIST", "who takes part, separated by commas", OPTION_AGENTS, 0 },
     { "--rounds", "N", "rounds of critique and revision", OPTION_ROUNDS, 0 },
     { "--consensus", "RULE", "majority or unanimous", OPTION_CONSENSUS, 0 },
-    { "--follow", "ID", "show a debate that was started before, from its start", OPTION_FOLLOW,
+    { "--follow", "ID", "show a debate that was started before, from its start", OPTION_FOLLOW, 0 },
+    { "--url", "URL", "the server; else ARAGORA_PUBLIC_URL, else http://127.0.0.1:8080", OPTION_URL,
       0 },
-    { "--url", "URL", "the server; else ARAGORA_PUBLIC_URL, else http://127.0.0.1:8080",
-      OPTION_URL, 0 },
     { "--key", "KEY", "an API key; else ARAGORA_API_KEY, else ARAGORA_API_TOKEN", OPTION_KEY, 0 },
     { "--receipt", "FILE", "save the receipt", OPTION_RECEIPT, 0 },
     { "--pubkey", "FILE", "save the public key that checks it", OPTION_PUBKEY, 0 },

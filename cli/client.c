@@ -9,10 +9,10 @@
 #include <poll.h>
 #include <stdlib.h>
 
-#define CONNECT_S   10L
-#define REQUEST_S   60L
-#define ANSWER_MAX  (64 * 1024 * 1024) /* bytes */
-#define MESSAGE_MAX (16 * 1024 * 1024)
+#define CONNECT_S    10L
+#define REQUEST_S    60L
+#define ANSWER_MAX   (64 * 1024 * 1024) /* bytes */
+#define MESSAGE_MAX  (16 * 1024 * 1024)
 #define HANDSHAKE_MS 10000
 
 static void free_curl(CURL **curl)
@@ -71,9 +71,9 @@ struct answer client_request(struct arena *arena, const struct endpoint *endpoin
     CLEANUP(free_curl) CURL *curl = new_curl(arena, url, error);
 
     if (endpoint->token.at)
-        headers = curl_slist_append(headers, arena_printf(arena, "Authorization: " STR_FMT,
-                                                          STR_ARG(bearer(arena, endpoint)))
-                                                 .at);
+        headers = curl_slist_append(
+            headers,
+            arena_printf(arena, "Authorization: " STR_FMT, STR_ARG(bearer(arena, endpoint))).at);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT, REQUEST_S);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, &received);
@@ -208,8 +208,7 @@ static enum ws_handshake handshake(struct stream *stream, struct arena *arena,
     split_url(&offer.host, &path, endpoint->url);
     offer.target = arena_printf(arena, STR_FMT "/ws", STR_ARG(path));
     ws_offer_key(&offer);
-    if (ws_offer_write(&request, &offer) != OK ||
-        !send_all(stream->curl, buf_view(&request))) {
+    if (ws_offer_write(&request, &offer) != OK || !send_all(stream->curl, buf_view(&request))) {
         *refusal = (struct ws_refusal){ 0, "The handshake cannot be sent" };
         return WS_HANDSHAKE_REFUSED;
     }
@@ -228,8 +227,8 @@ static bool subscribe(struct stream *stream, struct arena *arena, struct str loo
     return send_all(stream->curl, buf_view(&frame));
 }
 
-struct stream *stream_open(struct arena *arena, const struct endpoint *endpoint,
-                           struct str loop_id, int64_t from, struct str *problem, bool *refused)
+struct stream *stream_open(struct arena *arena, const struct endpoint *endpoint, struct str loop_id,
+                           int64_t from, struct str *problem, bool *refused)
 {
     char error[CURL_ERROR_SIZE];
     struct ws_refusal refusal = { 0 };

@@ -27,8 +27,8 @@ struct stream;
 
 /* Opens the stream of one loop; events with seq > from come again. NULL: *problem says why;
  * *refused: the server will not have it, trying again is of no use. */
-struct stream *stream_open(struct arena *arena, const struct endpoint *endpoint,
-                           struct str loop_id, int64_t from, struct str *problem, bool *refused);
+struct stream *stream_open(struct arena *arena, const struct endpoint *endpoint, struct str loop_id,
+                           int64_t from, struct str *problem, bool *refused);
 void stream_close(struct stream *stream); /* NULL is fine */
 
 enum stream_step { STREAM_MESSAGE, STREAM_QUIET, STREAM_LOST };

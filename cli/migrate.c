@@ -1,16 +1,10 @@
-/* migrate.c - aragora migrate, and the database for the other commands.
- *
- * Before steps are applied to a SQLite database that was there, it is copied aside. PostgreSQL
- * has its own backups. */
+/* migrate.c - aragora migrate, and the database for the other commands. */
 #include "cli/command.h"
 
-#include "common/base/clock.h"
 #include "common/base/file.h"
 #include "common/base/segment.h"
 #include "common/db/migrate.h"
 #include "common/store/organization.h"
-
-#include <unistd.h>
 
 static enum result complain(const char *what, enum result result, struct db *db)
 {
@@ -19,25 +13,13 @@ static enum result complain(const char *what, enum result result, struct db *db)
     return result;
 }
 
-/* VACUUM INTO gives a consistent copy also while others write. It must run outside a
- * transaction, which of db.h only db_all() does. */
-static enum result copy_aside(struct db *db, struct arena *arena, struct str path)
+static enum result bring_up(struct db *db, const struct db_config *config, int64_t *applied)
 {
-    static const struct field no_row[] = { { 0 } };
-    struct str copy =
-        arena_printf(arena, STR_FMT ".before-%lld", STR_ARG(path), (long long)utc_now().us);
-    struct list none;
+    struct str copy;
 
-    TRY(db_all(&none, db_system(db), no_row, 1, "VACUUM INTO $1", BIND(copy)));
-    fprintf(stderr, "aragora: the database as it was: " STR_FMT "\n", STR_ARG(copy));
-    return OK;
-}
-
-static enum result bring_up(struct db *db, struct arena *arena, struct str copied, int64_t *applied)
-{
-    if (copied.at && db_migrated(db) == ERR_SCHEMA_OLD)
-        TRY(copy_aside(db, arena, copied));
-    TRY(db_migrate(applied, db));
+    TRY(db_migrate_copying(applied, &copy, db, config));
+    if (copy.at)
+        fprintf(stderr, "aragora: the database as it was: " STR_FMT "\n", STR_ARG(copy));
     return organization_default(db);
 }
 
@@ -52,12 +34,11 @@ enum result command_database(struct db **out, struct arena *arena, int64_t *appl
     if (result != OK)
         return complain("the shared segment cannot be opened", result, NULL);
     struct db_config config = db_config_read(arena, segment);
-    bool old = config.backend == DB_SQLITE && access(arena_cstr(arena, config.path), F_OK) == 0;
     result = db_open(out, &config);
     if (result != OK)
         return complain("the database cannot be opened", result, NULL);
     db_use(*out, arena, ORG_DEFAULT);
-    result = bring_up(*out, arena, old ? config.path : STR_NONE, applied);
+    result = bring_up(*out, &config, applied);
     if (result == ERR_SCHEMA_OLD || result == ERR_CONFLICT)
         return complain("the database is newer than this program, or a step was changed", result,
                         *out);

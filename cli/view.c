@@ -471,13 +471,20 @@ static const struct {
     const char *type;
     void (*handle)(struct view *view, const struct frame *frame);
 } handlers[] = {
-    { "debate_start", on_start },       { "round_start", on_round },
-    { "agent_message", on_message },    { "critique", on_critique },
-    { "vote", on_vote },                { "consensus", on_consensus },
-    { "synthesis", on_synthesis },      { "agent_error", on_agent_error },
-    { "error", on_error },              { "debate_end", on_end },
-    { "receipt_generated", on_receipt }, { "token_start", on_token_start },
-    { "token_end", on_token_end },      { "token_discard", on_token_end },
+    { "debate_start", on_start },
+    { "round_start", on_round },
+    { "agent_message", on_message },
+    { "critique", on_critique },
+    { "vote", on_vote },
+    { "consensus", on_consensus },
+    { "synthesis", on_synthesis },
+    { "agent_error", on_agent_error },
+    { "error", on_error },
+    { "debate_end", on_end },
+    { "receipt_generated", on_receipt },
+    { "token_start", on_token_start },
+    { "token_end", on_token_end },
+    { "token_discard", on_token_end },
     { "token_delta", on_delta },
 };
 

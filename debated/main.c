@@ -16,10 +16,13 @@
 static enum result prepare(struct runner_config *config, struct arena *arena)
 {
     CLEANUP(db_cleanup) struct db *db = NULL;
+    struct str copy;
 
     TRY(db_open(&db, &config->database));
     db_use(db, arena, STR_NONE);
-    TRY(db_migrate(NULL, db));
+    TRY(db_migrate_copying(NULL, &copy, db, &config->database));
+    if (copy.at)
+        log_event(LOG_INFO, "database copied before migrating", "copy", log_str(copy));
     return receipt_signers_open(&config->signers, arena, db);
 }
 

@@ -5,6 +5,7 @@
 #include "common/db/migrate.h"
 
 #include "common/base/buf.h"
+#include "common/base/clock.h"
 #include "common/base/crypto.h"
 #include "common/db/backend.h"
 
@@ -89,22 +90,39 @@ static size_t known(void)
     return count;
 }
 
-/* The list of what has run, checked against what the program knows. */
+struct oldest {
+    int64_t schema;
+};
+
+static const struct field oldest_row[] = { { FIELD(struct oldest, schema) }, { 0 } };
+
+/* A database with more steps than we know says whether it suits us. */
+static enum result check_newer(struct db *db)
+{
+    struct oldest oldest;
+
+    TRY(db_one(&oldest, db_system(db), oldest_row, ERR_SCHEMA_OLD,
+               "SELECT CAST(value AS BIGINT) FROM meta WHERE key = 'oldest_schema'", NO_BINDS));
+    return oldest.schema <= (int64_t)known() ? OK : ERR_SCHEMA_OLD;
+}
+
+/* How many of our steps have run, checked against what they were. */
 static enum result read_applied(size_t *out, struct db *db)
 {
     struct list list;
 
     TRY(db_all(&list, db_system(db), applied_row, sizeof(struct applied),
                "SELECT version, checksum FROM schema_migrations ORDER BY version", NO_BINDS));
-    if (list.count > known())
-        return ERR_SCHEMA_OLD;
-    for (size_t i = 0; i < list.count; i++) {
+    size_t ours = list.count < known() ? list.count : known();
+    for (size_t i = 0; i < ours; i++) {
         const struct applied *applied = (const struct applied *)list.at + i;
 
         if (!str_eq(applied->checksum, sha256_hex(db_arena(db), str_from(migrations[i].sql))))
             return ERR_CONFLICT;
     }
-    *out = list.count;
+    if (list.count > ours)
+        TRY(check_newer(db));
+    *out = ours;
     return OK;
 }
 
@@ -115,6 +133,10 @@ static enum result apply(struct db *db, size_t index)
     struct str sql = migration_spell(arena, db_backend(db), str_from(step->sql));
 
     TRY(db_implementation(db)->script(db_connection(db), arena_cstr(arena, sql)));
+    TRY(db_run(NULL, db_system(db),
+               "INSERT INTO meta (key, value) VALUES ('oldest_schema', $1)"
+               " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+               BIND(arena_printf(arena, "%lld", (long long)step->suits))));
     return db_run(NULL, db_system(db),
                   "INSERT INTO schema_migrations (version, name, checksum, applied_at)"
                   " VALUES ($1, $2, $3, (SELECT now_us()))",
@@ -138,6 +160,32 @@ enum result db_migrate(int64_t *applied, struct db *db)
     if (applied)
         *applied = (int64_t)(known() - done);
     return OK;
+}
+
+/* VACUUM INTO gives a consistent copy also while others write. It must run outside a
+ * transaction, which of db.h only db_all() does. */
+static enum result copy_aside(struct str *copy, struct db *db, struct str path)
+{
+    static const struct field no_row[] = { { 0 } };
+    struct list none;
+    struct str to =
+        arena_printf(db_arena(db), STR_FMT ".before-%lld", STR_ARG(path), (long long)utc_now().us);
+
+    TRY(db_all(&none, db_system(db), no_row, 1, "VACUUM INTO $1", BIND(to)));
+    *copy = to;
+    return OK;
+}
+
+enum result db_migrate_copying(int64_t *applied, struct str *copy, struct db *db,
+                               const struct db_config *config)
+{
+    size_t done = 0;
+
+    *copy = STR_NONE;
+    /* A database without the list of steps is new. */
+    if (db_backend(db) == DB_SQLITE && read_applied(&done, db) == OK && done && done < known())
+        TRY(copy_aside(copy, db, config->path));
+    return db_migrate(applied, db);
 }
 
 enum result db_migrated(struct db *db)

@@ -8,7 +8,8 @@
     "d.debate_id, d.slug, d.task, d.context, l.status, l.visibility, l.owner_id, d.agents,"        \
     " d.result, d.consensus_mode, d.consensus_strength, d.winner, d.final_answer, d.error,"        \
     " d.receipt_id, d.rounds_requested, d.rounds_used, l.last_seq, d.consensus_reached,"           \
-    " d.is_demo, d.confidence, d.created_at, d.started_at, d.completed_at"                         \
+    " d.is_demo, d.confidence, d.created_at, d.started_at, d.completed_at,"                        \
+    " (SELECT value FROM meta WHERE key = 'stream_epoch') || ':' || l.last_seq"                    \
     " FROM debates d JOIN loops l ON l.org_id = d.org_id AND l.loop_id = d.debate_id"
 
 static const struct field debate_row[] = {
@@ -36,6 +37,7 @@ static const struct field debate_row[] = {
     { FIELD(struct debate, created_at) },
     { FIELD(struct debate, started_at) },
     { FIELD(struct debate, completed_at) },
+    { FIELD(struct debate, cursor) },
     { 0 },
 };
 

@@ -25,6 +25,7 @@ struct debate { /* strings live in the session's arena */
     struct str debate_id, slug, task, context, status, visibility, user_id;
     struct json_text agents, result;
     struct str consensus_mode, consensus_strength, winner, final_answer, error, receipt_id;
+    struct str cursor; /* epoch:last_seq; STR_NONE: the stream has not begun */
     int64_t rounds_requested, rounds_used, last_seq;
     bool consensus_reached, is_demo;
     double confidence;

@@ -245,6 +245,7 @@ static const struct field debate_out[] = {
     { FIELD(struct debate, receipt_id), .doc = "Its signed record" },
     { FIELD_AS("demo", struct debate, is_demo), .doc = "Demo agents answered" },
     { FIELD_AS("cursor_seq", struct debate, last_seq), .doc = "Last event that this reflects" },
+    { FIELD(struct debate, cursor), .doc = "The same for the stream: epoch and seq" },
     { FIELD(struct debate, created_at), .doc = "When it was accepted" },
     { FIELD(struct debate, started_at), .doc = "When it began to run" },
     { FIELD(struct debate, completed_at), .doc = "When it ended" },
