@@ -2,6 +2,7 @@
  *
  * One socket for all workers is one queue: no request waits behind a busy worker while another
  * is idle (pitfalls, lighttpd 4). Elsewhere: keeping children alive (supervise.c). */
+#include "cli/become.h"
 #include "cli/command.h"
 #include "cli/lighttpd.h"
 #include "cli/open_grant.h"
@@ -186,13 +187,13 @@ static enum result first_key(struct db *db)
     return OK;
 }
 
-static bool database_prepared(struct arena *arena)
+static bool database_prepared(struct arena *arena, uid_t starter)
 {
     CLEANUP(db_cleanup) struct db *db = NULL; /* closed before any fork */
 
     if (command_database(&db, arena, NULL) != OK)
         return false;
-    if (open_grant(db, getuid()) != OK)
+    if (open_grant(db, starter) != OK)
         return false;
     if (first_key(db) == OK)
         return true;
@@ -228,18 +229,22 @@ static void tell_reserved_ports(void)
 static int run(const struct arguments *arguments)
 {
     CLEANUP(arena_cleanup) struct arena *arena = arena_new();
-    const char *web = argument_option(arguments, OPTION_WEB_SERVER, 0);
+    const char *web = argument_last(arguments, OPTION_WEB_SERVER);
+    const char *user = argument_last(arguments, OPTION_USER);
+    uid_t starter = getuid();
     struct server server = { .host = setting_cstr(SETTING_BIND_HOST) };
 
     if (arguments->count || (web && strcmp(web, "lighttpd") != 0))
         return command_misused(arguments->command);
+    if (user && become_user(user, setting_cstr(SETTING_DATA_DIR)) != OK)
+        return EXIT_FAILED;
     server.port = take_port(server.host, SETTING_HTTP_PORT);
     if (server.port >= 0 && setting_int(SETTING_WS_PORT))
         server.stream_port = take_port(server.host, SETTING_WS_PORT);
     if (server.port < 0 || server.stream_port < 0)
         return EXIT_FAILED;
     tell_reserved_ports();
-    if (!database_prepared(arena))
+    if (!database_prepared(arena, starter))
         return EXIT_FAILED;
     share_settings(arena);
     char *data = realpath(setting_cstr(SETTING_DATA_DIR), NULL);
@@ -269,6 +274,7 @@ static const struct option options[] = {
     { "--offline", NULL, "no call leaves the machine", OPTION_SETTING, SETTING_OFFLINE },
     { "--static-dir", "DIR", "front end to send outside /api/", OPTION_SETTING,
       SETTING_STATIC_DIR },
+    { "--user", "NAME", "root becomes this user first", OPTION_USER, 0 },
     { "--web-server", "NAME", "lighttpd, the only one", OPTION_WEB_SERVER, 0 },
     OPTION_DATA_DIR,
     { 0 },

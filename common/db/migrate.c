@@ -176,14 +176,20 @@ static enum result copy_aside(struct str *copy, struct db *db, struct str path)
     return OK;
 }
 
+/* Whatever it holds, ours or not. */
+static bool is_empty(struct db *db)
+{
+    struct applied table;
+
+    return db_one(&table, db_system(db), applied_row, ERR_NOT_FOUND,
+                  "SELECT 0, name FROM sqlite_master LIMIT 1", NO_BINDS) == ERR_NOT_FOUND;
+}
+
 enum result db_migrate_copying(int64_t *applied, struct str *copy, struct db *db,
                                const struct db_config *config)
 {
-    size_t done = 0;
-
     *copy = STR_NONE;
-    /* A database without the list of steps is new. */
-    if (db_backend(db) == DB_SQLITE && read_applied(&done, db) == OK && done && done < known())
+    if (db_backend(db) == DB_SQLITE && db_migrated(db) != OK && !is_empty(db))
         TRY(copy_aside(copy, db, config->path));
     return db_migrate(applied, db);
 }

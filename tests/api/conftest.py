@@ -33,11 +33,13 @@ def free_port():
 
 
 class Server:
-    def __init__(self, **settings):
+    def __init__(self, program_arguments=(), folder_mode=0o700, **settings):
         self.ws_port = free_port()
-        self.data = pathlib.Path(tempfile.mkdtemp(prefix="aragora-api-"))
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="aragora-api-"))
+        self.folder.chmod(folder_mode)
+        self.data = self.folder / "data"
         self.process = subprocess.Popen(
-            [BIN / "aragora", "serve", "--port", "0", "--ws-port", str(self.ws_port)], env=clean_environment(self.data, **settings),
+            [BIN / "aragora", "serve", "--port", "0", "--ws-port", str(self.ws_port), *program_arguments], env=clean_environment(self.data, **settings),
             stdout=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
         assert line.startswith("aragora: ready on "), line
@@ -62,7 +64,7 @@ class Server:
         status = self.process.wait(timeout=40)
         shared = os.stat(self.data)
         pathlib.Path(f"/dev/shm/aragora-{shared.st_dev:x}-{shared.st_ino:x}").unlink(missing_ok=True)
-        shutil.rmtree(self.data)
+        shutil.rmtree(self.folder)
         return status
 
 

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import pwd
 import signal
 import socket
 import sqlite3
@@ -23,7 +24,7 @@ def data(tmp_path):
 
 def test_help_ends_with_0_and_nonsense_with_2(data):
     assert run(data, "--help").returncode == 0
-    for command in ("serve", "migrate", "apikey", "routes", "config", "version"):
+    for command in ("serve", "ask", "verify", "migrate", "apikey", "routes", "config", "version"):
         shown = run(data, command, "--help")
         assert shown.returncode == 0 and shown.stdout.startswith(f"usage: aragora {command}")
     for arguments in ([], ["nonsense"], ["routes", "--nonsense"], ["apikey"], ["serve", "--port"],
@@ -135,3 +136,23 @@ def test_nothing_survives_the_kill_of_serve_and_the_first_key_is_told_once(data)
         assert len(pids) >= 3 and gone(pids)
         keys += [line for line in process.communicate()[1].splitlines() if "owner key" in line]
     assert len(keys) == 1 and keys[0].startswith("owner key: ara_")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_root_becomes_the_user_that_it_is_told():
+    """nobody is there on every system; its data directory is made for it, in a folder that root keeps."""
+    server = Server(program_arguments=("--user", "nobody"), folder_mode=0o711)
+    try:
+        assert server.data.stat().st_uid == pwd.getpwnam("nobody").pw_uid
+        for pid, line in server.children():
+            owner = pathlib.Path(f"/proc/{pid}").stat().st_uid
+            assert owner == pwd.getpwnam("nobody").pw_uid, line
+        with server.client() as client:
+            assert client.get("/healthz").status_code == 200
+    finally:
+        assert server.stop() == 0
+
+
+def test_an_unknown_user_is_refused(data):
+    refused = run(data, "serve", "--port", "0", "--ws-port", "0", "--user", "no-such-user")
+    assert refused.returncode == 1 and "no such user" in refused.stderr
