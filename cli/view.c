@@ -406,6 +406,11 @@ static void on_vote(struct view *view, const struct frame *frame)
 
 static void on_consensus(struct view *view, const struct frame *frame)
 {
+    bool check = false;
+
+    (void)json_get_bool(&check, frame->data, "is_convergence_check");
+    if (check) /* on the way; the verdict comes once */
+        return;
     view->has_verdict = true;
     (void)json_get_bool(&view->reached, frame->data, "reached");
     view->confidence = number_of(frame, "confidence");

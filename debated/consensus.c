@@ -1,5 +1,5 @@
-/* consensus.c - majority and unanimity over the agents' ballots, the two rules that the API
- * accepts (handlers/debates/debates.c). */
+/* consensus.c - from the agents' ballots to a verdict, for the rules that count votes. All
+ * ballots weigh the same as long as nobody has a record. */
 #include "debated/consensus.h"
 
 struct support {
@@ -51,6 +51,15 @@ static size_t quorum_of(size_t agents)
     return quorum < agents ? quorum : agents;
 }
 
+static double threshold_of(struct str mode)
+{
+    if (str_is(mode, "unanimous"))
+        return 1;
+    if (str_is(mode, "any"))
+        return 0;
+    return str_is(mode, "supermajority") ? SUPERMAJORITY : MAJORITY;
+}
+
 void consensus_decide(struct verdict *out, struct str mode, const struct ballot *ballots,
                       const struct str *names, size_t count)
 {
@@ -68,7 +77,7 @@ void consensus_decide(struct verdict *out, struct str mode, const struct ballot 
             winner = i;
     double share = (double)support_of(winner, ballots, count).count / (double)valid;
     bool unanimous = str_is(mode, "unanimous");
-    bool reached = share + 1e-9 >= (unanimous ? 1 : MAJORITY);
+    bool reached = share + 1e-9 >= threshold_of(mode);
     *out = (struct verdict){ .reached = reached,
                              .winner = winner,
                              .confidence = share,

@@ -4,7 +4,9 @@
 
 #include "common/base/base.h"
 
-#define MAJORITY 0.6
+/* Share of the valid votes that a mode asks for. */
+#define MAJORITY      0.6
+#define SUPERMAJORITY (2.0 / 3)
 
 struct ballot {
     size_t choice; /* place of the agent; ABSTAINED: none */
@@ -19,7 +21,8 @@ struct verdict {
     const char *strength, *status;
 };
 
-/* names: the agents, ballots: one of each. */
+/* mode: majority, weighted, supermajority, any, unanimous. names: the agents, ballots: one of
+ * each. */
 void consensus_decide(struct verdict *out, struct str mode, const struct ballot *ballots,
                       const struct str *names, size_t count);
 

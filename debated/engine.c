@@ -9,6 +9,7 @@
 #include "debated/engine.h"
 
 #include "common/base/clock.h"
+#include "debated/convergence.h"
 #include "debated/debate_end.h"
 #include "debated/parse.h"
 
@@ -194,16 +195,104 @@ static enum result revise(struct run *run, int64_t round, const struct call *cri
     return result;
 }
 
-static enum result run_round(struct run *run, int64_t round)
+/* --- Convergence (debates.md 9.1) -------------------------------------------------------- */
+
+#define CONVERGED 0.85
+#define DIVERGING 0.40
+
+struct check {
+    struct str step, status;
+    struct json_text per_agent;
+    double similarity;
+    int64_t round;
+    bool is_convergence_check;
+};
+
+static const struct field check_fields[] = {
+    { FIELD(struct check, status) },
+    { FIELD(struct check, similarity) },
+    { FIELD(struct check, per_agent), .kind = JSON_OBJECT },
+    { FIELD(struct check, is_convergence_check) },
+    { 0 },
+};
+
+static enum result write_check(struct run *run, void *arg)
 {
+    const struct check *check = arg;
+
+    TRY(event_append(NULL, run->db,
+                     &(struct event_draft){ .type = EVENT_consensus,
+                                            .loop_id = run->debate.debate_id,
+                                            .round = check->round,
+                                            .fields = check_fields,
+                                            .data = check }));
+    return step_done(run->db, run->job, check->step, STR("done"), STR_NONE,
+                     (struct json_text){ STR_NONE });
+}
+
+static struct json_text per_agent(struct run *run, const struct convergence *found)
+{
+    CLEANUP(buf_free) struct buf json = { 0 };
+
+    buf_char(&json, '{');
+    for (size_t i = 0; i < run->count; i++) {
+        buf_json_key(&json, run->names[i]);
+        buf_json_double(&json, found->similarity[i]);
+    }
+    buf_char(&json, '}');
+    return (struct json_text){ arena_str(run->arena, buf_view(&json)) };
+}
+
+/* Told once; a resumed debate computes the same again from the same texts. */
+static enum result tell_check(struct run *run, struct check *check)
+{
+    struct step step;
+
+    arena_reset(run->scratch);
+    enum result result = step_find(&step, run->db, run->job, check->step);
+    return result == ERR_NOT_FOUND ? run_write(run, write_check, check) : result;
+}
+
+/* *converged: nobody says anything new, and few rounds are left. before: the proposals as they
+ * stood when the round began. */
+static enum result check_convergence(bool *converged, struct run *run, int64_t round,
+                                     const struct str *before)
+{
+    struct str *now = arena_array(run->arena, run->count, sizeof(*now));
+
+    for (size_t i = 0; i < run->count; i++)
+        now[i] = run->proposals[i].text;
+    struct convergence found = convergence_of(run->arena, before, now, run->count);
+    bool same = found.least >= CONVERGED;
+    struct check check = {
+        .step = step_name(run->arena, round, "convergence", STR_NONE, STR_NONE),
+        .status = same                      ? STR("converged")
+                  : found.least < DIVERGING ? STR("diverging")
+                                            : STR("refining"),
+        .per_agent = per_agent(run, &found),
+        .similarity = found.mean,
+        .round = round,
+        .is_convergence_check = true,
+    };
+    TRY(tell_check(run, &check));
+    *converged = same && round >= run->debate.rounds_requested - 1;
+    return OK;
+}
+
+/* *over: the rounds that are left are skipped. */
+static enum result run_round(bool *over, struct run *run, int64_t round)
+{
+    struct str *before = arena_array(run->arena, run->count, sizeof(*before));
     struct call *critiques;
     size_t count;
 
+    for (size_t i = 0; i < run->count; i++)
+        before[i] = run->proposals[i].text;
     TRY(announce_round(run, round));
     TRY(criticise(&critiques, &count, run, round));
     TRY(revise(run, round, critiques, count));
     run->rounds_done = round;
-    return OK;
+    return round < 2 ? OK : check_convergence(over, run, round, before);
 }
 
 static enum result vote_and_decide(struct run *run)
@@ -248,10 +337,12 @@ static enum result synthesise(struct run *run)
 
 static enum result debate_course(struct run *run)
 {
+    bool over = false;
+
     TRY(begin(run));
     TRY(propose(run));
-    for (int64_t round = 1; round <= run->debate.rounds_requested; round++)
-        TRY(run_round(run, round));
+    for (int64_t round = 1; round <= run->debate.rounds_requested && !over; round++)
+        TRY(run_round(&over, run, round));
     TRY(vote_and_decide(run));
     TRY(synthesise(run));
     return run_write(run, debate_end_write, &(struct ending){ .status = "completed" });

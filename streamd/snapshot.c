@@ -102,6 +102,11 @@ static void add_message(struct snapshot *snapshot, struct arena *arena, const st
 
 static void add_consensus(struct snapshot *snapshot, struct json_object *data)
 {
+    bool check = false;
+
+    (void)json_get_bool(&check, data, "is_convergence_check");
+    if (check) /* on the way; the verdict comes once */
+        return;
     (void)json_get_bool(&snapshot->consensus_reached, data, "reached");
     snapshot->consensus_confidence = number_of(data, "confidence");
     (void)json_get_str(&snapshot->consensus_answer, data, "answer");
