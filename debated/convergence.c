@@ -18,7 +18,7 @@ struct vector {
     struct entry {
         uint64_t hash;
         double weight;
-    } *at;
+    } * at;
     size_t count;
 };
 

@@ -24,7 +24,7 @@ def data(tmp_path):
 
 def test_help_ends_with_0_and_nonsense_with_2(data):
     assert run(data, "--help").returncode == 0
-    for command in ("serve", "ask", "verify", "migrate", "apikey", "routes", "config", "version"):
+    for command in ("serve", "ask", "verify", "doctor", "migrate", "apikey", "routes", "config", "version"):
         shown = run(data, command, "--help")
         assert shown.returncode == 0 and shown.stdout.startswith(f"usage: aragora {command}")
     for arguments in ([], ["nonsense"], ["routes", "--nonsense"], ["apikey"], ["serve", "--port"],
@@ -139,6 +139,51 @@ def test_nothing_survives_the_kill_of_serve_and_the_first_key_is_told_once(data)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_the_doctor_says_what_is_missing_and_the_command_that_mends_it(data):
+    ports = ("ARAGORA_HTTP_PORT", "ARAGORA_WS_PORT")
+
+    def doctor(**settings):
+        env = clean_environment(data) | {name: "0" for name in ports} | settings
+        done = subprocess.run([BIN / "aragora", "doctor"], env=env, capture_output=True, text=True, timeout=20)
+        return done.returncode, done.stdout
+
+    status, said = doctor()
+    assert status == 0 and "note     there is no database yet" in said and not data.exists()
+    assert run(data, "migrate").returncode == 0
+    status, said = doctor()
+    assert status == 0 and "SQLite answers, its schema is up to date" in said
+    data.chmod(0o755)
+    status, said = doctor()
+    assert status == 1 and f"mend: chmod o= {data}" in said
+    data.chmod(0o700)
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        held.listen()
+        port = str(held.getsockname()[1])
+        status, said = doctor(ARAGORA_HTTP_PORT=port)
+    assert status == 1 and f"ARAGORA_HTTP_PORT: port {port}" in said and "mend:" in said
+    (data / "aragora.db").write_bytes(b"no database" * 1000)
+    assert doctor()[0] == 1
+
+
+def test_the_doctor_finds_a_running_server_well_and_a_lost_key(server):
+    env = clean_environment(server.data) | {"ARAGORA_HTTP_PORT": server.url.rsplit(":", 1)[1],
+                                            "ARAGORA_WS_PORT": str(server.ws_port)}
+    key = server.data / "keys" / "demo-receipt.pem"
+
+    def doctor():
+        return subprocess.run([BIN / "aragora", "doctor"], env=env, capture_output=True, text=True, timeout=20)
+
+    well = doctor()
+    assert well.returncode == 0 and well.stdout.count("a server answers") == 2, well.stdout
+    held = key.read_bytes()
+    key.unlink()
+    lost = doctor()
+    key.write_bytes(held)
+    key.chmod(0o600)
+    assert lost.returncode == 1 and "restore DATA/keys from a backup" in lost.stdout
+
+
 def test_root_becomes_the_user_that_it_is_told():
     """nobody is there on every system; its data directory is made for it, in a folder that root keeps."""
     server = Server(program_arguments=("--user", "nobody"), folder_mode=0o711)

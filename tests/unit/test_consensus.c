@@ -57,8 +57,7 @@ static void each_rule_counts_as_it_says(void **state)
         consensus_decide(&verdict, str_from(cases[i].mode), ballots, names, count);
         print_message("%s %s\n", cases[i].mode, cases[i].votes);
         assert_int_equal(verdict.reached, cases[i].reached);
-        assert_int_equal(verdict.winner,
-                         cases[i].winner < 0 ? ABSTAINED : (size_t)cases[i].winner);
+        assert_int_equal(verdict.winner, cases[i].winner < 0 ? ABSTAINED : (size_t)cases[i].winner);
         assert_true(fabs(verdict.confidence - cases[i].confidence) < 1e-9);
         assert_string_equal(verdict.strength, cases[i].strength);
         assert_string_equal(verdict.status, cases[i].status);
