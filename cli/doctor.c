@@ -90,10 +90,9 @@ static struct finding check_directory(struct patient *patient)
             arena_printf(patient->arena, "chown -R $(id -un) %s", path)
         };
     if (info.st_mode & 007)
-        return (struct finding){
-            BAD, arena_printf(patient->arena, "everyone can look into %s", path),
-            arena_printf(patient->arena, "chmod o= %s", path)
-        };
+        return (struct finding){ BAD,
+                                 arena_printf(patient->arena, "everyone can look into %s", path),
+                                 arena_printf(patient->arena, "chmod o= %s", path) };
     return good(arena_printf(patient->arena, "the data directory is %s", path));
 }
 
@@ -103,12 +102,12 @@ static struct finding check_sockets(struct patient *patient)
     size_t longest = patient->data.len + sizeof("/run/fcgi.sock");
 
     if (longest > sizeof(address.sun_path))
-        return (struct finding){
-            BAD,
-            arena_printf(patient->arena, "the data directory's path is %zu bytes too long for sockets",
-                         longest - sizeof(address.sun_path)),
-            STR("a shorter --data-dir")
-        };
+        return (struct finding){ BAD,
+                                 arena_printf(
+                                     patient->arena,
+                                     "the data directory's path is %zu bytes too long for sockets",
+                                     longest - sizeof(address.sun_path)),
+                                 STR("a shorter --data-dir") };
     return good(STR("sockets fit into the data directory"));
 }
 
@@ -131,15 +130,12 @@ static struct finding check_database(struct patient *patient)
     const char *kind = config.backend == DB_SQLITE ? "SQLite" : "PostgreSQL";
 
     if (config.backend == DB_SQLITE && access(arena_cstr(patient->arena, config.path), F_OK) != 0)
-        return (struct finding){
-            DOUBTFUL, arena_printf(patient->arena, "there is no database yet"),
-            arena_printf(patient->arena, "aragora migrate --data-dir " STR_FMT,
-                         STR_ARG(patient->data))
-        };
+        return (struct finding){ DOUBTFUL, arena_printf(patient->arena, "there is no database yet"),
+                                 arena_printf(patient->arena, "aragora migrate --data-dir " STR_FMT,
+                                              STR_ARG(patient->data)) };
     if (db_open(&patient->db, &config) != OK) {
         patient->db = NULL;
-        return (struct finding){ BAD,
-                                 arena_printf(patient->arena, "%s cannot be opened", kind),
+        return (struct finding){ BAD, arena_printf(patient->arena, "%s cannot be opened", kind),
                                  config.backend == DB_SQLITE
                                      ? STR("restore the file from a backup")
                                      : STR("start PostgreSQL, or mend ARAGORA_POSTGRES_DSN") };
@@ -168,14 +164,12 @@ static struct finding check_keys(struct patient *patient)
         struct str path = data_path(patient->arena, files[i]);
 
         if (receipt_key_open(&key, patient->arena, path, false) != OK ||
-            receipt_key_find(&known, patient->db, str_from(receipt_key_public(key)->key_id)) !=
-                OK)
-            return (struct finding){
-                BAD,
-                arena_printf(patient->arena, STR_FMT " is not the key that the database knows",
-                             STR_ARG(path)),
-                STR("restore DATA/keys from a backup")
-            };
+            receipt_key_find(&known, patient->db, str_from(receipt_key_public(key)->key_id)) != OK)
+            return (struct finding){ BAD,
+                                     arena_printf(patient->arena,
+                                                  STR_FMT " is not the key that the database knows",
+                                                  STR_ARG(path)),
+                                     STR("restore DATA/keys from a backup") };
     }
     return good(STR("the signing keys are those that the database knows"));
 }
@@ -192,8 +186,8 @@ static struct finding check_port(struct patient *patient, enum setting setting, 
     if (probe_get(host, port, path, 2) == 200)
         return good(arena_printf(patient->arena, "%s: a server answers on port %d", name, port));
     return (struct finding){
-        BAD, arena_printf(patient->arena, "%s: port %d of %s: %s", name, port, host,
-                          strerror(reason)),
+        BAD,
+        arena_printf(patient->arena, "%s: port %d of %s: %s", name, port, host, strerror(reason)),
         arena_printf(patient->arena, "%s=another, or end what holds it: ss -ltnp 'sport = :%d'",
                      name, port)
     };
@@ -228,8 +222,8 @@ static int run(const struct arguments *arguments)
 
         printf("%-8s " STR_FMT "\n", words[finding.health], STR_ARG(finding.what));
         if (finding.mend.at)
-            printf("%-8s %s " STR_FMT "\n", "", finding.health == BAD ? "mend:" : "next:",
-                   STR_ARG(finding.mend));
+            printf("%-8s %s " STR_FMT "\n", "",
+                   finding.health == BAD ? "mend:" : "next:", STR_ARG(finding.mend));
         if (finding.health == BAD)
             status = EXIT_FAILED;
     }

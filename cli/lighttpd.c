@@ -4,7 +4,7 @@
  * No access log: query strings may hold tokens. Control bytes in a URL are let through, because
  * the worker refuses them with an answer of the API's own form. Ranges are the worker's too:
  * lighttpd 1.4.69 loses the part that it cuts out of an answer which it keeps in a file. */
-#include "cli/lighttpd.h"
+#include "cli/web_server.h"
 
 #include "common/base/file.h"
 
@@ -22,10 +22,17 @@ static bool can_be_quoted(struct str s)
     return true;
 }
 
-/* /ws and below go to the stream daemon, as WebSockets. */
-static struct str stream_lines(struct arena *arena, const struct lighttpd *lighttpd)
+const char *reachable_host(const char *host)
 {
-    if (!lighttpd->stream_port)
+    if (strcmp(host, "0.0.0.0") == 0)
+        return "127.0.0.1";
+    return strcmp(host, "::") == 0 ? "::1" : host;
+}
+
+/* /ws and below go to the stream daemon, as WebSockets. */
+static struct str stream_lines(struct arena *arena, const struct web_server *server)
+{
+    if (!server->stream_port)
         return STR("");
     return arena_printf(arena,
                         "$HTTP[\"url\"] =~ \"^/ws(/|$)\" {\n"
@@ -33,37 +40,34 @@ static struct str stream_lines(struct arena *arena, const struct lighttpd *light
                         "  proxy.server = (\"\" => ((\"host\" => \"%s\", \"port\" => %d)))\n"
                         "  proxy.header = (\"upgrade\" => \"enable\")\n"
                         "}\n",
-                        strcmp(lighttpd->host, "0.0.0.0") == 0 ? "127.0.0.1"
-                        : strcmp(lighttpd->host, "::") == 0    ? "::1"
-                                                               : lighttpd->host,
-                        lighttpd->stream_port);
+                        reachable_host(server->host), server->stream_port);
 }
 
 enum result lighttpd_configure(struct arena *arena, struct str path,
-                               const struct lighttpd *lighttpd)
+                               const struct web_server *server)
 {
-    struct str host = str_from(lighttpd->host);
+    struct str host = str_from(server->host);
     bool six = memchr(host.at, ':', host.len) != NULL;
 
-    if (!can_be_quoted(host) || !can_be_quoted(lighttpd->socket) ||
-        !can_be_quoted(lighttpd->error_log))
+    if (!can_be_quoted(host) || !can_be_quoted(server->data))
         return ERR_VALIDATION;
-    struct str text = arena_printf(
-        arena,
-        "# Written by aragora serve at each start.\n"
-        "server.modules = (\"mod_proxy\", \"mod_fastcgi\")\n"
-        "server.document-root = \"/nonexistent\"\n"
-        "server.bind = \"%s%s%s\"\n"
-        "server.port = %d\n"
-        "server.errorlog = \"" STR_FMT "\"\n"
-        "server.max-request-size = %lld\n"
-        "server.range-requests = \"disable\"\n"
-        "server.feature-flags = (\"server.graceful-shutdown-timeout\" => \"%d\")\n"
-        "server.http-parseopts = (\"url-ctrls-reject\" => \"disable\")\n" STR_FMT
-        "fastcgi.server = (\"/\" => ((\"socket\" => \"" STR_FMT "\",\n"
-        "  \"check-local\" => \"disable\", \"fix-root-scriptname\" => \"enable\")))\n",
-        six ? "[" : "", lighttpd->host, six ? "]" : "", lighttpd->port,
-        STR_ARG(lighttpd->error_log), (long long)lighttpd->body_bytes / 1024 + BODY_ROOM_KB,
-        GRACE_S, STR_ARG(stream_lines(arena, lighttpd)), STR_ARG(lighttpd->socket));
+    struct str text =
+        arena_printf(arena,
+                     "# Written by aragora serve at each start.\n"
+                     "server.modules = (\"mod_proxy\", \"mod_fastcgi\")\n"
+                     "server.document-root = \"/nonexistent\"\n"
+                     "server.bind = \"%s%s%s\"\n"
+                     "server.port = %d\n"
+                     "server.errorlog = \"" STR_FMT "/log/lighttpd.log\"\n"
+                     "server.max-request-size = %lld\n"
+                     "server.range-requests = \"disable\"\n"
+                     "server.feature-flags = (\"server.graceful-shutdown-timeout\" => \"%d\")\n"
+                     "server.http-parseopts = (\"url-ctrls-reject\" => \"disable\",\n"
+                     "  \"url-invalid-utf8-reject\" => \"disable\")\n" STR_FMT
+                     "fastcgi.server = (\"/\" => ((\"socket\" => \"" STR_FMT "\",\n"
+                     "  \"check-local\" => \"disable\", \"fix-root-scriptname\" => \"enable\")))\n",
+                     six ? "[" : "", server->host, six ? "]" : "", server->port,
+                     STR_ARG(server->data), (long long)server->body_bytes / 1024 + BODY_ROOM_KB,
+                     GRACE_S, STR_ARG(stream_lines(arena, server)), STR_ARG(server->socket));
     return file_write(arena, path, text, 0600);
 }

@@ -4,10 +4,10 @@
  * is idle (pitfalls, lighttpd 4). Elsewhere: keeping children alive (supervise.c). */
 #include "cli/become.h"
 #include "cli/command.h"
-#include "cli/lighttpd.h"
 #include "cli/open_grant.h"
 #include "cli/probe.h"
 #include "cli/supervise.h"
+#include "cli/web_server.h"
 
 #include "common/base/file.h"
 #include "common/store/apikey.h"
@@ -25,10 +25,13 @@
 
 enum stage { STAGE_BACK, STAGE_WEB }; /* the web server is ended first */
 
+struct front;
+
 struct server {
     const char *host;
     int port;
     int stream_port; /* 0: none */
+    const struct front *front;
 };
 
 /* Non-blocking: several workers wake for one connection. -1 with errno. */
@@ -90,38 +93,50 @@ static int64_t body_limit(void)
     return limit;
 }
 
-/* The children, not started. NULL: said why. data: the directory, absolute. */
-static struct supervisor *prepare(struct arena *arena, const struct server *server,
-                                  const char *data)
-{
-    struct str configuration = arena_printf(arena, "%s/run/lighttpd.conf", data);
-    struct lighttpd lighttpd = {
-        .host = server->host,
-        .port = server->port,
-        .stream_port = server->stream_port,
-        .socket = arena_printf(arena, "%s/run/fcgi.sock", data),
-        .error_log = arena_printf(arena, "%s/log/lighttpd.log", data),
-        .body_bytes = body_limit(),
-    };
-    static const char *const daemons[] = { "aragora-debated", "aragora-streamd" };
-    int64_t workers = setting_int(SETTING_WORKERS);
-    const char *worker = sibling(arena, "aragora-fcgi");
+/* What stands in front: how it is configured, started and gracefully stopped. */
+static const struct front {
+    const char *name, *file; /* file: below run/ */
+    enum result (*configure)(struct arena *arena, struct str path, const struct web_server *server);
+    const char *command[3]; /* the configuration follows */
+    int stop;
+    bool starts_workers;
+} fronts[] = {
+    { "lighttpd", "lighttpd.conf", lighttpd_configure, { "lighttpd", "-D", "-f" }, SIGINT, false },
+    { "apache",
+      "apache.conf",
+      apache_configure,
+      { "apache2", "-DFOREGROUND", "-f" },
+      SIGWINCH,
+      true },
+};
 
-    if (directory_make(arena, arena_printf(arena, "%s/run", data), 0700) != OK ||
-        directory_make(arena, arena_printf(arena, "%s/log", data), 0700) != OK ||
-        lighttpd_configure(arena, configuration, &lighttpd) != OK) {
-        fprintf(stderr, "aragora: %s: the web server's configuration cannot be written\n", data);
-        return NULL;
-    }
-    int fd = worker_socket(lighttpd.socket);
+static const struct front *front_find(const char *name)
+{
+    for (size_t i = 0; i < COUNT(fronts); i++)
+        if (strcmp(fronts[i].name, name) == 0)
+            return &fronts[i];
+    return NULL;
+}
+
+static bool add_workers(struct supervisor *supervisor, struct arena *arena,
+                        const struct web_server *web)
+{
+    int fd = worker_socket(web->socket);
+
     if (fd < 0) {
-        fprintf(stderr, "aragora: " STR_FMT ": %s\n", STR_ARG(lighttpd.socket), strerror(errno));
-        return NULL;
+        fprintf(stderr, "aragora: " STR_FMT ": %s\n", STR_ARG(web->socket), strerror(errno));
+        return false;
     }
-    struct supervisor *supervisor = supervisor_new(arena, (size_t)workers + COUNT(daemons) + 1);
-    for (int64_t i = 0; i < workers; i++)
-        supervisor_add(supervisor, command_line(arena, worker, NULL, NULL, NULL), fd, SIGTERM,
-                       STAGE_BACK);
+    for (int64_t i = 0; i < web->workers; i++)
+        supervisor_add(supervisor, command_line(arena, web->worker.at, NULL, NULL, NULL), fd,
+                       SIGTERM, STAGE_BACK);
+    return true;
+}
+
+static const char *const daemons[] = { "aragora-debated", "aragora-streamd" };
+
+static void add_daemons(struct supervisor *supervisor, struct arena *arena)
+{
     for (size_t i = 0; i < COUNT(daemons); i++) {
         const char *path = sibling(arena, daemons[i]);
 
@@ -129,8 +144,39 @@ static struct supervisor *prepare(struct arena *arena, const struct server *serv
             supervisor_add(supervisor, command_line(arena, path, NULL, NULL, NULL), -1, SIGTERM,
                            STAGE_BACK);
     }
-    supervisor_add(supervisor, command_line(arena, "lighttpd", "-D", "-f", configuration.at), -1,
-                   SIGINT, STAGE_WEB);
+}
+
+/* The children, not started. NULL: said why. data: the directory, absolute. */
+static struct supervisor *prepare(struct arena *arena, const struct server *server,
+                                  const char *data)
+{
+    const struct front *front = server->front;
+    struct str configuration = arena_printf(arena, "%s/run/%s", data, front->file);
+    struct web_server web = {
+        .host = server->host,
+        .port = server->port,
+        .stream_port = server->stream_port,
+        .data = str_from(data),
+        .socket = arena_printf(arena, "%s/run/fcgi.sock", data),
+        .worker = str_from(sibling(arena, "aragora-fcgi")),
+        .workers = setting_int(SETTING_WORKERS),
+        .body_bytes = body_limit(),
+    };
+
+    if (directory_make(arena, arena_printf(arena, "%s/run", data), 0700) != OK ||
+        directory_make(arena, arena_printf(arena, "%s/log", data), 0700) != OK ||
+        front->configure(arena, configuration, &web) != OK) {
+        fprintf(stderr, "aragora: %s: the web server's configuration cannot be written\n", data);
+        return NULL;
+    }
+    struct supervisor *supervisor = supervisor_new(arena, (size_t)web.workers + COUNT(daemons) + 1);
+    if (!front->starts_workers && !add_workers(supervisor, arena, &web))
+        return NULL;
+    add_daemons(supervisor, arena);
+    supervisor_add(supervisor,
+                   command_line(arena, front->command[0], front->command[1], front->command[2],
+                                configuration.at),
+                   -1, front->stop, STAGE_WEB);
     return supervisor;
 }
 
@@ -232,12 +278,17 @@ static int run(const struct arguments *arguments)
     const char *web = argument_last(arguments, OPTION_WEB_SERVER);
     const char *user = argument_last(arguments, OPTION_USER);
     uid_t starter = getuid();
-    struct server server = { .host = setting_cstr(SETTING_BIND_HOST) };
+    struct server server = { .host = setting_cstr(SETTING_BIND_HOST),
+                             .front = front_find(web ? web : "lighttpd") };
 
-    if (arguments->count || (web && strcmp(web, "lighttpd") != 0))
+    if (arguments->count || !server.front)
         return command_misused(arguments->command);
     if (user && become_user(user, setting_cstr(SETTING_DATA_DIR)) != OK)
         return EXIT_FAILED;
+    if (server.front->starts_workers && geteuid() == 0) {
+        fputs("aragora: the children of apache refuse to be root: give --user NAME\n", stderr);
+        return EXIT_FAILED;
+    }
     server.port = take_port(server.host, SETTING_HTTP_PORT);
     if (server.port >= 0 && setting_int(SETTING_WS_PORT))
         server.stream_port = take_port(server.host, SETTING_WS_PORT);
@@ -254,7 +305,7 @@ static int run(const struct arguments *arguments)
         return EXIT_FAILED;
     if (supervise(supervisor, is_ready, announce, &server, READY_US))
         return EXIT_DONE;
-    fprintf(stderr, "aragora: not ready after 30 s; see log/lighttpd.log in %s\n",
+    fprintf(stderr, "aragora: not ready after 30 s; see log/%s.log in %s\n", server.front->name,
             setting_cstr(SETTING_DATA_DIR));
     return EXIT_FAILED;
 }
@@ -275,7 +326,7 @@ static const struct option options[] = {
     { "--static-dir", "DIR", "front end to send outside /api/", OPTION_SETTING,
       SETTING_STATIC_DIR },
     { "--user", "NAME", "root becomes this user first", OPTION_USER, 0 },
-    { "--web-server", "NAME", "lighttpd, the only one", OPTION_WEB_SERVER, 0 },
+    { "--web-server", "NAME", "lighttpd (if not given) or apache", OPTION_WEB_SERVER, 0 },
     OPTION_DATA_DIR,
     { 0 },
 };

@@ -32,6 +32,12 @@ def free_port():
         return one.getsockname()[1]
 
 
+def behind(web_server):
+    """What makes a Server stand behind this web server; Apache's children refuse to be root."""
+    user = ("--user", "nobody") if web_server == "apache" and os.getuid() == 0 else ()
+    return {"program_arguments": ("--web-server", web_server, *user), "folder_mode": 0o711}
+
+
 class Server:
     def __init__(self, program_arguments=(), folder_mode=0o700, **settings):
         self.ws_port = free_port()
