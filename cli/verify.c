@@ -7,7 +7,7 @@
 #include "common/base/file.h"
 #include "common/receipt/receipt.h"
 
-#define RECEIPT_MAX (64 * 1024 * 1024) /* bytes */
+#define RECEIPT_MAX (INT64_C(64) * 1024 * 1024) /* bytes */
 #define KEY_MAX     65536
 #define USAGE       RECEIPT_MALFORMED /* receipts_odr 6: 2 is usage or input */
 
@@ -20,9 +20,9 @@ static enum result read_all(struct str *out, struct arena *arena, const char *pa
 
     if (strcmp(path, "-") != 0)
         return file_read(out, arena, str_from(path), RECEIPT_MAX);
-    while ((got = fread(part, 1, sizeof(part), stdin)) > 0 && text.len <= RECEIPT_MAX)
+    while ((got = fread(part, 1, sizeof(part), stdin)) > 0 && (int64_t)text.len <= RECEIPT_MAX)
         buf_add(&text, part, got);
-    if (ferror(stdin) || text.len > RECEIPT_MAX)
+    if (ferror(stdin) || (int64_t)text.len > RECEIPT_MAX)
         return ERR_SYSTEM;
     *out = arena_str(arena, buf_view(&text));
     return OK;

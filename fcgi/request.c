@@ -37,9 +37,9 @@ static bool names_header(struct str variable, struct str name)
     else if (variable.len != name.len || !str_starts(variable, STR("CONTENT_")))
         return false;
     for (size_t i = 0; i < name.len; i++) {
-        char c = name.at[i] == '-' ? '_' : (char)toupper((unsigned char)name.at[i]);
+        int c = name.at[i] == '-' ? '_' : toupper((unsigned char)name.at[i]);
 
-        if (variable.at[i] != c)
+        if ((unsigned char)variable.at[i] != c)
             return false;
     }
     return true;
@@ -152,7 +152,7 @@ enum result exchange_body(struct request *r, int64_t limit)
 {
     struct exchange *exchange = exchange_of(r);
     struct buf *body = arena_buf(r->arena);
-    int64_t length;
+    int64_t length = INT_NONE;
     bool cut = false;
     size_t got;
 

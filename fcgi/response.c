@@ -51,7 +51,9 @@ static struct str header_value(struct request *r, struct str value)
     for (size_t i = 0; i < value.len; i++) {
         unsigned char c = (unsigned char)value.at[i];
 
-        copy[i] = c < ' ' || c == 127 ? ' ' : (char)c;
+        copy[i] = ' ';
+        if (c >= ' ' && c != 127)
+            copy[i] = value.at[i];
     }
     return (struct str){ copy, value.len };
 }
@@ -159,8 +161,7 @@ void response_refuse(struct request *r)
         why = masked(why, row);
     write_error(body, r, &why);
     if (why.retry_after_s)
-        reply_header(r, "Retry-After",
-                     arena_printf(r->arena, "%lld", (long long)why.retry_after_s));
+        reply_header(r, "Retry-After", arena_int(r->arena, why.retry_after_s));
     if (status == 401)
         reply_header(r, "WWW-Authenticate", STR("Bearer realm=\"aragora\""));
     enum result done = reply_text(r, status, JSON_TYPE, buf_view(body));

@@ -14,8 +14,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define HEX_END  48 /* an address and a port, as the table writes them */
-#define LINE_MAX 512
+#define HEX_END     48 /* an address and a port, as the table writes them */
+#define LINE_MAX    512
+#define ESTABLISHED "01" /* TCP_ESTABLISHED, as the table writes it */
 
 struct end {
     struct in6_addr at; /* IPv4 as ::ffff:a.b.c.d */
@@ -145,15 +146,15 @@ static void hex_end(char out[HEX_END], const struct end *end, bool four)
 /* "sl: LOCAL REMOTE STATE tx:rx tr:when retransmits uid timeout inode ..." (proc(5)) */
 static bool line_matches(uid_t *out, const char *line, const char *local, const char *remote)
 {
-    char from[HEX_END], to[HEX_END];
-    unsigned state, uid;
-    unsigned long inode;
+    char from[HEX_END], to[HEX_END], state[8], uid[16], inode[24];
+    int64_t number;
 
-    if (sscanf(line, " %*[0-9]: %47s %47s %x %*s %*s %*s %u %*s %lu", from, to, &state, &uid,
-               &inode) != 5 ||
-        strcmp(from, local) != 0 || strcmp(to, remote) != 0 || state != TCP_ESTABLISHED || !inode)
+    if (sscanf(line, " %*[0-9]: %47s %47s %7s %*s %*s %*s %15s %*s %23s", from, to, state, uid,
+               inode) != 5 ||
+        strcmp(from, local) != 0 || strcmp(to, remote) != 0 || strcmp(state, ESTABLISHED) != 0 ||
+        strcmp(inode, "0") == 0 || !str_int(&number, str_from(uid), 0, UINT32_MAX))
         return false;
-    *out = uid;
+    *out = (uid_t)number;
     return true;
 }
 
@@ -171,7 +172,7 @@ static enum result search(uid_t *out, const char *table, const struct end *peer,
     while (result != OK && fgets(line, sizeof(line), file))
         if (line_matches(out, line, local, remote))
             result = OK;
-    fclose(file);
+    (void)fclose(file); /* was only read */
     return result;
 }
 

@@ -125,6 +125,14 @@ struct str arena_str(struct arena *arena, struct str s)
     return (struct str){ at, s.len };
 }
 
+struct str arena_int(struct arena *arena, int64_t value)
+{
+    char text[INT_TEXT];
+    size_t len = int_text(text, value);
+
+    return arena_str(arena, (struct str){ text, len });
+}
+
 const char *arena_cstr(struct arena *arena, struct str s)
 {
     return s.at ? arena_str(arena, s).at : "";

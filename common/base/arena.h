@@ -23,6 +23,7 @@ void *arena_alloc(struct arena *arena, size_t size) __attribute__((malloc, alloc
 void *arena_array(struct arena *arena, size_t count, size_t size);
 struct str arena_str(struct arena *arena, struct str s); /* a copy, terminated as well */
 const char *arena_cstr(struct arena *arena, struct str s);
+struct str arena_int(struct arena *arena, int64_t value); /* in decimal */
 struct str arena_printf(struct arena *arena, const char *format, ...) PRINTF(2, 3);
 
 /* An empty buffer, freed with the arena. */

@@ -179,9 +179,9 @@ void buf_json_double(struct buf *buf, double value)
     buf_add(buf, text, len);
 }
 
-void buf_json_int(struct buf *buf, int64_t value)
+size_t int_text(char out[INT_TEXT], int64_t value)
 {
-    char text[24], *at = text + sizeof(text);
+    char text[INT_TEXT], *at = text + sizeof(text) - 1;
     uint64_t rest = value < 0 ? -(uint64_t)value : (uint64_t)value;
 
     do
@@ -189,7 +189,18 @@ void buf_json_int(struct buf *buf, int64_t value)
     while (rest /= 10);
     if (value < 0)
         *--at = '-';
-    buf_add(buf, at, (size_t)(text + sizeof(text) - at));
+    size_t len = (size_t)(text + sizeof(text) - 1 - at);
+    text[sizeof(text) - 1] = '\0';
+    memcpy(out, at, len + 1);
+    return len;
+}
+
+void buf_json_int(struct buf *buf, int64_t value)
+{
+    char text[INT_TEXT];
+    size_t len = int_text(text, value);
+
+    buf_add(buf, text, len);
 }
 
 void buf_json_comma(struct buf *buf)

@@ -30,6 +30,10 @@ void buf_json_key(struct buf *buf, struct str key);
 /* The comma between two values, if one is due. */
 void buf_json_comma(struct buf *buf);
 
+/* Room for any int64_t in decimal, NUL included. */
+#define INT_TEXT 24
+size_t int_text(char out[INT_TEXT], int64_t value);
+
 /* Room for any double as ECMAScript prints it, NUL included. */
 #define DOUBLE_TEXT 32
 /* Shortest text that reads back as the same double (ECMA-262, Number::toString). */

@@ -44,12 +44,12 @@ struct str id_new(struct arena *arena, const char *prefix)
 
 struct str id_hex(struct arena *arena, const char *prefix, const unsigned char *random, size_t n)
 {
-    size_t len = strlen(prefix);
-    char *out = arena_alloc(arena, len + n + 1);
+    struct str start = str_from(prefix);
+    char *out = arena_alloc(arena, start.len + n + 1);
 
-    memcpy(out, prefix, len);
-    hex_text(out + len, random, n / 2);
-    return (struct str){ out, len + n };
+    memcpy(out, start.at, start.len);
+    hex_text(out + start.len, random, n / 2);
+    return (struct str){ out, start.len + n };
 }
 
 struct str id_random(struct arena *arena, const char *prefix, size_t n)

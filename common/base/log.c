@@ -5,7 +5,6 @@
 #include "common/base/clock.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 #include <unistd.h>
 
 #define REDACTED "[REDACTED]"
@@ -167,7 +166,7 @@ const char *log_int(int64_t value)
 {
     char *out = ring[ring_at++ % COUNT(ring)];
 
-    snprintf(out, sizeof(ring[0]), "%lld", (long long)value);
+    (void)int_text(out, value);
     return out;
 }
 
@@ -176,6 +175,8 @@ const char *log_str(struct str s)
     char *out = ring[ring_at++ % COUNT(ring)];
 
     s = str_slice(s, 0, sizeof(ring[0]) - 1);
-    snprintf(out, sizeof(ring[0]), STR_FMT, STR_ARG(s));
+    if (s.len)
+        memcpy(out, s.at, s.len);
+    out[s.len] = '\0';
     return out;
 }

@@ -28,8 +28,7 @@ static enum result too_often(struct request *r, const struct rate_answer *answer
 {
     int64_t seconds = answer->retry_after_us / US_PER_S + 1;
 
-    reply_header(r, "X-RateLimit-Reset",
-                 arena_printf(r->arena, "%lld", (long long)(utc_now().us / US_PER_S + seconds)));
+    reply_header(r, "X-RateLimit-Reset", arena_int(r->arena, utc_now().us / US_PER_S + seconds));
     return refuse(r, ERR_RATE_LIMITED, .retry_after_s = seconds);
 }
 
@@ -51,9 +50,7 @@ enum result stage_rate_limit(struct request *r)
         key = arena_printf(r->arena, STR_FMT "/" STR_FMT, STR_ARG(r->who.org_id),
                            STR_ARG(r->who.user_id));
     struct rate_answer answer = rate_take(segment, str_from(scope), key, rate, monotonic_us());
-    reply_header(r, "X-RateLimit-Limit",
-                 arena_printf(r->arena, "%lld", (long long)rate.per_minute));
-    reply_header(r, "X-RateLimit-Remaining",
-                 arena_printf(r->arena, "%lld", (long long)answer.remaining));
+    reply_header(r, "X-RateLimit-Limit", arena_int(r->arena, rate.per_minute));
+    reply_header(r, "X-RateLimit-Remaining", arena_int(r->arena, answer.remaining));
     return answer.allowed ? OK : too_often(r, &answer);
 }

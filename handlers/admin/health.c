@@ -66,10 +66,11 @@ static const struct field ready_out[] = {
 static enum result health_ready(struct request *r)
 {
     bool stored = r->db != NULL;
+    int64_t hundredths = (monotonic_us() - r->received_us) / 10;
     struct ready ready = {
         .status = stored ? STR("ready") : STR("not_ready"),
         .checks = { true, true, stored },
-        .latency_ms = (double)((monotonic_us() - r->received_us) / 10) / 100,
+        .latency_ms = (double)hundredths / 100,
         .fast_probe = true,
     };
 

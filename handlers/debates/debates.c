@@ -143,12 +143,12 @@ static enum result choose_agents(struct list *out, struct request *r,
     static const struct str fallback[] = { { "demo-pragmatist", 15 },
                                            { "demo-skeptic", 12 },
                                            { "demo-optimist", 13 } };
-    struct list names = { (void *)(uintptr_t)fallback, COUNT(fallback) };
+    struct list names = { (void *)fallback, COUNT(fallback) };
 
     if (in->agents.text.at)
         TRY(agent_names(&names, r, in->agents));
     if (names.count == 0)
-        names = (struct list){ (void *)(uintptr_t)fallback, COUNT(fallback) };
+        names = (struct list){ (void *)fallback, COUNT(fallback) };
     if (names.count < 2)
         return bad_agents(r, STR("Field 'agents' must have at least 2 items"));
     if ((int64_t)names.count > setting_int(SETTING_MAX_AGENTS))

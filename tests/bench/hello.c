@@ -19,7 +19,7 @@ int main(int argc, char **argv)
         return 1;
     }
     size_t len = fread(answer, 1, sizeof(answer), file);
-    fclose(file);
+    (void)fclose(file);
     if (len == sizeof(answer) || FCGX_Init() != 0 || FCGX_InitRequest(&request, 0, 0) != 0)
         return 1;
     while (FCGX_Accept_r(&request) == 0) {

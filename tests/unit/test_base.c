@@ -281,19 +281,20 @@ static void a_struct_is_written_as_its_table_says(void **state)
                                 "\"rule\":\"majority\",\"agents\":[\"x\",\"y\"],\"since\":null}");
 }
 
+static const struct field empty_times[] = {
+    { FIELD_AS("iso", struct sample, since), .absent = ABSENT_EMPTY },
+    { FIELD_AS("epoch", struct sample, since), .absent = ABSENT_EMPTY, .form = FORM_EPOCH },
+    { 0 },
+};
+
 /* The document promises a number or a text for each form. */
 static void an_absent_time_is_empty_in_its_own_form(void **state)
 {
-    static const struct field times[] = {
-        { FIELD_AS("iso", struct sample, since), .absent = ABSENT_EMPTY },
-        { FIELD_AS("epoch", struct sample, since), .absent = ABSENT_EMPTY, .form = FORM_EPOCH },
-        { 0 },
-    };
     CLEANUP(buf_free) struct buf out = { 0 };
     struct sample sample;
 
     fields_default(&sample, sample_fields, *state);
-    fields_write(&out, &sample, times);
+    fields_write(&out, &sample, empty_times);
     assert_true(str_is(buf_view(&out), "{\"iso\":\"\",\"epoch\":0}"));
 }
 

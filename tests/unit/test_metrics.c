@@ -23,9 +23,11 @@ static int set_up(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
 
+    if (!f)
+        return -1;
     *state = f;
     snprintf(f->directory, sizeof(f->directory), "/tmp/aragora-test-XXXXXX");
-    return f && mkdtemp(f->directory) && segment_open(&f->segment, f->directory) == OK ? 0 : -1;
+    return mkdtemp(f->directory) && segment_open(&f->segment, f->directory) == OK ? 0 : -1;
 }
 
 static int tear_down(void **state)

@@ -203,7 +203,7 @@ static void another_user_is_told_apart(void **state)
     assert_int_equal(listen(listener, 5), 0);
     assert_int_equal(getsockname(listener, (struct sockaddr *)&at, &len), 0);
     pid_t child = connect_as(STRANGER, &at);
-    struct sockaddr_in from;
+    struct sockaddr_in from = { 0 };
     int accepted = accept(listener, (struct sockaddr *)&from, &len);
     struct peer peer = { STR("127.0.0.1"), STR("127.0.0.1"), ntohs(from.sin_port),
                          ntohs(at.sin_port) };

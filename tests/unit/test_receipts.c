@@ -24,8 +24,8 @@ static struct receipt_row issue(const struct receipt_signers *signers, const cha
         .verdict = STR("APPROVED"),
         .confidence = 0.75,
         .consensus = { true, STR("majority"), STR("strong") },
-        .participants = { (void *)(uintptr_t)&who, 1 },
-        .texts = { (void *)(uintptr_t)&said, 1 },
+        .participants = { (void *)&who, 1 },
+        .texts = { (void *)&said, 1 },
         .is_demo = true,
     };
     struct receipt_row row;
