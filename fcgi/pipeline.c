@@ -17,7 +17,6 @@
 #include "fcgi/route_index.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #define SLOW_US US_PER_S
@@ -148,9 +147,14 @@ static enum log_level access_level(const struct request *r, int64_t took_us)
 static void log_access(const struct request *r, int64_t took_us)
 {
     enum log_level level = access_level(r, took_us);
-    char took[32];
+    int64_t tenths = (took_us + 50) / 100;
+    char took[INT_TEXT + 2];
 
-    snprintf(took, sizeof(took), "%.1f", (double)took_us / 1000);
+    if (!log_wants(level))
+        return;
+    size_t len = int_text(took, tenths / 10);
+    took[len] = '.';
+    (void)int_text(took + len + 1, tenths % 10);
     log_event(level, "request", "method", log_str(exchange_param(exchange_of(r), "REQUEST_METHOD")),
               "path", log_str(r->path), "status", log_int(r->response->status), "duration_ms", took,
               "ip", log_str(r->address), "bytes", log_int((int64_t)r->response->body.len), "slow",

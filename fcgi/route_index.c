@@ -1,7 +1,10 @@
 /* route_index.c - a tree of segments whose edges stand in one hash table.
  *
  * An edge is (node, segment) -> node. A literal path also stands whole in the table, as an edge
- * from no node, so that it costs one lookup however deep it is. */
+ * from no node, so that it costs one lookup however deep it is.
+ *
+ * No cache of concrete paths stands in front: with 2,500 rows a dynamic path costs 0.3 us, of 500
+ * cached ones 0.1 us if it is there and 0.6 us if not, and a request takes 30 us (make bench). */
 #include "fcgi/route_index.h"
 
 #include <stdio.h>

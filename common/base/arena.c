@@ -85,14 +85,20 @@ void arena_cleanup(struct arena **arena)
     arena_free(*arena);
 }
 
-void *arena_alloc(struct arena *arena, size_t size)
+static size_t aligned(size_t size)
 {
     size_t rounded;
-    struct block *block = arena->current;
 
     if (__builtin_add_overflow(size, ALIGN - 1, &rounded))
         abort();
-    rounded &= ~(ALIGN - 1);
+    return rounded & ~(ALIGN - 1);
+}
+
+void *arena_alloc(struct arena *arena, size_t size)
+{
+    size_t rounded = aligned(size);
+    struct block *block = arena->current;
+
     if (rounded > block->size - block->used) {
         struct block *fresh = block_new(rounded > BLOCK_BYTES / 4 ? rounded : BLOCK_BYTES);
 
@@ -140,18 +146,23 @@ const char *arena_cstr(struct arena *arena, struct str s)
 
 struct str arena_printf(struct arena *arena, const char *format, ...)
 {
+    struct block *block = arena->current;
+    size_t room = block->size - block->used;
+    char *at = block->at + block->used; /* where it nearly always fits */
     va_list args, again;
-    int len;
-    char *at;
 
     va_start(args, format);
     va_copy(again, args);
-    len = vsnprintf(NULL, 0, format, args);
+    int len = vsnprintf(at, room, format, args);
     va_end(args);
     if (len < 0)
         abort();
-    at = arena_alloc(arena, (size_t)len + 1);
-    vsnprintf(at, (size_t)len + 1, format, again);
+    if ((size_t)len < room) {
+        block->used += aligned((size_t)len + 1);
+    } else {
+        at = arena_alloc(arena, (size_t)len + 1);
+        vsnprintf(at, (size_t)len + 1, format, again);
+    }
     va_end(again);
     return (struct str){ at, (size_t)len };
 }

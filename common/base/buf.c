@@ -58,16 +58,18 @@ void buf_char(struct buf *buf, char c)
 void buf_printf(struct buf *buf, const char *format, ...)
 {
     va_list args, again;
-    int len;
 
+    buf_reserve(buf, 1);
     va_start(args, format);
     va_copy(again, args);
-    len = vsnprintf(NULL, 0, format, args);
+    int len = vsnprintf(buf->at + buf->len, buf->cap - buf->len, format, args);
     va_end(args);
     if (len < 0)
         abort();
-    buf_reserve(buf, (size_t)len + 1);
-    vsnprintf(buf->at + buf->len, (size_t)len + 1, format, again);
+    if ((size_t)len >= buf->cap - buf->len) {
+        buf_reserve(buf, (size_t)len + 1);
+        vsnprintf(buf->at + buf->len, (size_t)len + 1, format, again);
+    }
     va_end(again);
     buf->len += (size_t)len;
 }
@@ -101,11 +103,51 @@ void buf_json_str(struct buf *buf, struct str text)
     buf_char(buf, '"');
 }
 
+size_t int_text(char out[INT_TEXT], int64_t value)
+{
+    char text[INT_TEXT], *at = text + sizeof(text) - 1;
+    uint64_t rest = value < 0 ? -(uint64_t)value : (uint64_t)value;
+
+    do
+        *--at = (char)('0' + rest % 10);
+    while (rest /= 10);
+    if (value < 0)
+        *--at = '-';
+    size_t len = (size_t)(text + sizeof(text) - 1 - at);
+    text[sizeof(text) - 1] = '\0';
+    memcpy(out, at, len + 1);
+    return len;
+}
+
+/* Of a value with few decimal places, as most are: value = whole / 10^6. A decimal of up to 15
+ * digits is the only one of that length that reads as this double, so it is the shortest but for
+ * its zeros; the division is exact but for its one rounding, as reading would be. */
+static bool short_digits(char digits[24], size_t *count, int *point, double value)
+{
+    const double unit = 1e6, most = 1e15;
+    char text[INT_TEXT];
+
+    if (value >= most / unit || value < 1 / unit)
+        return false;
+    int64_t whole = (int64_t)(value * unit + 0.5);
+    if ((double)whole / unit != value)
+        return false;
+    *count = int_text(text, whole);
+    *point = (int)*count - 6;
+    while (*count > 1 && text[*count - 1] == '0')
+        --*count;
+    memcpy(digits, text, *count);
+    return true;
+}
+
 /* Digits and exponent of the shortest decimal that reads back: value = 0.DIGITS * 10^point. */
 static size_t shortest_digits(char digits[24], int *point, double value)
 {
     char text[40];
+    size_t count = 0;
 
+    if (short_digits(digits, &count, point, value))
+        return count;
     /* Up to 15 digits survive a normal double, so trailing zeros show a shorter form; a
      * subnormal one has fewer. */
     for (int precision = value < DBL_MIN ? 1 : 15; precision <= 17; precision++) {
@@ -113,7 +155,6 @@ static size_t shortest_digits(char digits[24], int *point, double value)
         if (strtod(text, NULL) == value)
             break;
     }
-    size_t count = 0;
     const char *at = text;
     digits[count++] = *at++; /* never 0 of them */
     for (; *at != 'e'; at++)
@@ -177,22 +218,6 @@ void buf_json_double(struct buf *buf, double value)
     size_t len = double_text(text, value);
 
     buf_add(buf, text, len);
-}
-
-size_t int_text(char out[INT_TEXT], int64_t value)
-{
-    char text[INT_TEXT], *at = text + sizeof(text) - 1;
-    uint64_t rest = value < 0 ? -(uint64_t)value : (uint64_t)value;
-
-    do
-        *--at = (char)('0' + rest % 10);
-    while (rest /= 10);
-    if (value < 0)
-        *--at = '-';
-    size_t len = (size_t)(text + sizeof(text) - 1 - at);
-    text[sizeof(text) - 1] = '\0';
-    memcpy(out, at, len + 1);
-    return len;
 }
 
 void buf_json_int(struct buf *buf, int64_t value)

@@ -26,6 +26,17 @@ int64_t monotonic_coarse_us(void)
     return read_clock(CLOCK_MONOTONIC_COARSE);
 }
 
+/* count digits (years from 0 to 9999, as RFC 3339 has them), and what stands behind them. Returns
+ * the end. */
+static char *put(char *out, int value, int count, char behind)
+{
+    for (int i = count - 1; i >= 0; i--, value /= 10)
+        out[i] = (char)('0' + value % 10);
+    out[count] = behind;
+    return out + count + 1;
+}
+
+/* By hand: strftime() and a format took a tenth of a log line's time. */
 static size_t format(char out[UTC_TEXT], struct utc time, const char *zone)
 {
     int64_t seconds = time.us / US_PER_S, fraction = time.us % US_PER_S;
@@ -37,10 +48,18 @@ static size_t format(char out[UTC_TEXT], struct utc time, const char *zone)
     }
     time_t t = (time_t)seconds;
     gmtime_r(&t, &tm);
-    size_t len = strftime(out, UTC_TEXT, "%Y-%m-%dT%H:%M:%S", &tm);
+    char *at = put(out, tm.tm_year + 1900, 4, '-');
+    at = put(at, tm.tm_mon + 1, 2, '-');
+    at = put(at, tm.tm_mday, 2, 'T');
+    at = put(at, tm.tm_hour, 2, ':');
+    at = put(at, tm.tm_min, 2, ':');
+    at = put(at, tm.tm_sec, 2, '.');
     if (fraction)
-        len += (size_t)snprintf(out + len, UTC_TEXT - len, ".%06d", (int)fraction);
-    return len + (size_t)snprintf(out + len, UTC_TEXT - len, "%s", zone);
+        at = put(at, (int)fraction, 6, '.');
+    at--; /* the last point */
+    while ((*at = *zone++))
+        at++;
+    return (size_t)(at - out);
 }
 
 size_t utc_text(char out[UTC_TEXT], struct utc time)

@@ -4,10 +4,12 @@
 #include "common/base/buf.h"
 #include "common/base/clock.h"
 
+#include <ctype.h>
 #include <stdarg.h>
 #include <unistd.h>
 
-#define REDACTED "[REDACTED]"
+#define REDACTED   "[REDACTED]"
+#define LINE_BYTES 1024 /* of an ordinary line */
 
 static struct {
     const char *program;
@@ -42,21 +44,41 @@ void log_context(struct str request_id, struct str trace_id)
 
 static bool names_a_secret(const char *name)
 {
-    static const char *const words[] = {
-        "password",    "passwd",         "secret",
-        "token",       "api_key",        "apikey",
-        "api-key",     "bearer",         "authorization",
-        "credential",  "private_key",    "privatekey",
-        "signing_key", "encryption_key", "client_id",
-        "session_key", "credit_card",    "card_number",
-        "cvv",         "cookie",         "session_id",
-        "dsn",         "database_url",   "connection_string",
-        "ssn",
+    /* By length: most names are shorter than most words. */
+    static const struct str words[] = {
+        STR("cvv"),
+        STR("dsn"),
+        STR("ssn"),
+        STR("token"),
+        STR("apikey"),
+        STR("bearer"),
+        STR("cookie"),
+        STR("passwd"),
+        STR("secret"),
+        STR("api-key"),
+        STR("api_key"),
+        STR("password"),
+        STR("client_id"),
+        STR("credential"),
+        STR("privatekey"),
+        STR("session_id"),
+        STR("card_number"),
+        STR("credit_card"),
+        STR("private_key"),
+        STR("session_key"),
+        STR("signing_key"),
+        STR("database_url"),
+        STR("authorization"),
+        STR("encryption_key"),
+        STR("connection_string"),
     };
+    const size_t len = strlen(name);
 
-    for (size_t i = 0; i < COUNT(words); i++)
-        if (strcasestr(name, words[i]))
-            return true;
+    for (size_t i = 0; i < COUNT(words) && words[i].len <= len; i++)
+        for (size_t at = 0; at + words[i].len <= len; at++)
+            if (tolower((unsigned char)name[at]) == words[i].at[0] &&
+                strncasecmp(name + at, words[i].at, words[i].len) == 0)
+                return true;
     return false;
 }
 
@@ -100,12 +122,30 @@ static void add_value(struct buf *line, const char *name, const char *value)
 
 static void text_head(struct buf *line, enum log_level level, const char *event)
 {
+    struct str level_name = str_from(level_names[level]);
     char time[UTC_TEXT];
 
     utc_text(time, utc_now());
-    buf_printf(line, "[%.10s %.12s] [%-8s] [" STR_FMT "] %s - %s", time, time + 11,
-               level_names[level], STR_ARG(current_request.len ? current_request : STR("-")),
-               state.program, event);
+    buf_char(line, '[');
+    buf_add(line, time, 10);
+    buf_char(line, ' ');
+    buf_add(line, time + 11, 12);
+    buf_str(line, STR("] ["));
+    buf_str(line, level_name);
+    buf_add(line, "        ", level_name.len < 8 ? 8 - level_name.len : 0);
+    buf_str(line, STR("] ["));
+    buf_str(line, current_request.len ? current_request : STR("-"));
+    buf_str(line, STR("] "));
+    buf_str(line, str_from(state.program));
+    buf_str(line, STR(" - "));
+    buf_str(line, str_from(event));
+}
+
+static void text_key(struct buf *line, struct str name)
+{
+    buf_char(line, ' ');
+    buf_str(line, name);
+    buf_char(line, '=');
 }
 
 static void json_head(struct buf *line, enum log_level level, const char *file, int number,
@@ -138,6 +178,7 @@ void log_event_at(enum log_level level, const char *file, int line_number, const
     va_list args;
     const char *name;
 
+    buf_reserve(&line, LINE_BYTES);
     if (state.format == LOG_JSON)
         json_head(&line, level, file, line_number, event);
     else
@@ -149,7 +190,7 @@ void log_event_at(enum log_level level, const char *file, int line_number, const
         if (state.format == LOG_JSON)
             buf_json_key(&line, str_from(name));
         else
-            buf_printf(&line, " %s=", name);
+            text_key(&line, str_from(name));
         add_value(&line, name, value);
     }
     va_end(args);

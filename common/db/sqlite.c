@@ -5,6 +5,7 @@
  * mutex (the sqlite3 shell, a backup). */
 #include "common/db/backend.h"
 
+#include "common/base/buf.h"
 #include "common/base/clock.h"
 #include "common/base/segment.h"
 
@@ -144,10 +145,10 @@ static enum result bind_all(struct connection *c, sqlite3_stmt *statement, const
                             size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        char name[24];
+        char name[1 + INT_TEXT] = "$";
         int code = SQLITE_OK;
 
-        snprintf(name, sizeof(name), "$%zu", i + 1);
+        (void)int_text(name + 1, (int64_t)i + 1);
         int at = sqlite3_bind_parameter_index(statement, name);
         if (at == 0)
             continue; /* a statement need not use them all: $1 is always given */

@@ -30,6 +30,10 @@ static enum result scope_list(struct list *out, struct arena *arena, struct json
 {
     struct json_object *array;
 
+    if (str_is(scopes.text, "[]")) { /* of most keys; a parser for it took 5 % of a short request */
+        *out = (struct list){ 0 };
+        return OK;
+    }
     TRY(json_parse(&array, arena, scopes.text, &json_limits_wide, NULL));
     size_t count =
         json_object_is_type(array, json_type_array) ? json_object_array_length(array) : 0;

@@ -108,16 +108,26 @@ static enum result find(struct request *r)
     return refuse(r, ERR_METHOD);
 }
 
+/* Every web server cuts it in two at another place (RFC 3875 4.1.5, 4.1.13), most in front. */
+static struct str decoded_path(const struct request *r)
+{
+    struct str script = exchange_param(exchange_of(r), "SCRIPT_NAME");
+    struct str info = exchange_param(exchange_of(r), "PATH_INFO");
+
+    if (!script.len || !info.len)
+        return script.len ? script : info;
+    char *path = arena_alloc(r->arena, script.len + info.len);
+    memcpy(path, script.at, script.len);
+    memcpy(path + script.len, info.at, info.len);
+    return (struct str){ path, script.len + info.len };
+}
+
 enum result stage_route(struct request *r)
 {
-    const struct exchange *exchange = exchange_of(r);
-    struct str decoded =
-        arena_printf(r->arena, "%.*s%.*s", STR_ARG(exchange_param(exchange, "SCRIPT_NAME")),
-                     STR_ARG(exchange_param(exchange, "PATH_INFO")));
-
     if (r->method == METHOD_COUNT)
         return refuse_method(r);
-    TRY(path_normalise(&r->path, r->arena, decoded, exchange_param(exchange, "REQUEST_URI")));
+    TRY(path_normalise(&r->path, r->arena, decoded_path(r),
+                       exchange_param(exchange_of(r), "REQUEST_URI")));
     TRY(find(r));
     if (r->route->timeout_s)
         r->deadline_us = r->received_us + r->route->timeout_s * US_PER_S;

@@ -4,10 +4,14 @@
 #include "common/base/crypto.h"
 #include "common/base/field.h"
 #include "common/base/id.h"
+#include "common/base/log.h"
 
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -54,6 +58,81 @@ static void numbers_are_printed_as_ecmascript_does(void **state)
         memcpy(&value, &cases[i].bits, sizeof(value));
         double_text(text, value);
         assert_string_equal(text, cases[i].text);
+    }
+}
+
+/* As the definition says: the first precision that reads back. */
+static void a_number_has_the_fewest_digits_that_read_back(void **state)
+{
+    static const double units[] = { 1, 10, 100, 1e4, 1e6, 1e7, 3, 7 };
+    uint64_t random = 88172645463325252;
+
+    (void)state;
+    for (int i = 0; i < 20000; i++) {
+        char expected[64], text[DOUBLE_TEXT];
+        int precision = 1;
+
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        double value = (double)(random % 1000000007) / units[i % COUNT(units)];
+        do
+            snprintf(expected, sizeof(expected), "%.*e", precision - 1, value);
+        while (strtod(expected, NULL) != value && ++precision);
+        double_text(text, value);
+        assert_true(strtod(text, NULL) == value);
+        char digits[DOUBLE_TEXT] = "", *at = digits;
+        for (const char *from = text + strspn(text, "0."); *from; from++)
+            if (*from != '.')
+                *at++ = *from;
+        while (at > digits + 1 && at[-1] == '0')
+            at--;
+        assert_int_equal(at - digits, precision);
+    }
+}
+
+static void whole_numbers_are_printed_to_their_bounds(void **state)
+{
+    static const struct {
+        int64_t value;
+        const char *text;
+    } cases[] = {
+        { 0, "0" },
+        { -1, "-1" },
+        { 1000, "1000" },
+        { INT64_MAX, "9223372036854775807" },
+        { INT64_MIN, "-9223372036854775808" },
+    };
+    char text[INT_TEXT];
+
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        assert_int_equal(int_text(text, cases[i].value), strlen(cases[i].text));
+        assert_string_equal(text, cases[i].text);
+        assert_true(str_is(arena_int(*state, cases[i].value), cases[i].text));
+    }
+}
+
+/* Whatever room is left in the block or the buffer: none, too little, enough. */
+static void a_format_is_never_cut(void **state)
+{
+    CLEANUP(buf_free) struct buf buf = { 0 };
+    char expected[512];
+
+    for (int i = 0; i < 2000; i++) {
+        int len = snprintf(expected, sizeof(expected), "%0*d", 1 + i % 300, i);
+        struct str text = arena_printf(*state, "%0*d", 1 + i % 300, i);
+        char *behind = arena_alloc(*state, 1);
+
+        assert_int_equal(text.len, len);
+        assert_string_equal(text.at, expected);
+        assert_true(behind > text.at + len || behind < text.at);
+        assert_int_equal(*behind, 0);
+        *behind = 'x';
+        if (i % 50 == 0)
+            buf_free(&buf);
+        size_t before = buf.len;
+        buf_printf(&buf, "%0*d", 1 + i % 300, i);
+        assert_true(str_is(str_slice(buf_view(&buf), before, buf.len), expected));
     }
 }
 
@@ -298,6 +377,53 @@ static void an_absent_time_is_empty_in_its_own_form(void **state)
     assert_true(str_is(buf_view(&out), "{\"iso\":\"\",\"epoch\":0}"));
 }
 
+/* What the call writes to standard error. */
+static void log_line(char *out, size_t size, const char *name, const char *value)
+{
+    int ends[2], before = dup(STDERR_FILENO);
+
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(dup2(ends[1], STDERR_FILENO), STDERR_FILENO);
+    log_event(LOG_WARNING, "something happened", name, value);
+    assert_int_equal(dup2(before, STDERR_FILENO), STDERR_FILENO);
+    close(before);
+    close(ends[1]);
+    ssize_t len = read(ends[0], out, size - 1);
+    close(ends[0]);
+    out[len > 0 ? len : 0] = '\0';
+}
+
+static void a_log_line_has_its_shape_and_no_secret(void **state)
+{
+    static const struct {
+        const char *name, *value, *written;
+    } cases[] = {
+        { "path", "/api", "path=/api" },
+        { "path", "a \"b\"", "path=\"a \\\"b\\\"\"" },
+        { "token", "x", "token=[REDACTED]" },
+        { "ApiKey", "x", "ApiKey=[REDACTED]" },
+        { "the_SESSION_key_of", "x", "the_SESSION_key_of=[REDACTED]" },
+        { "cvv", "x", "cvv=[REDACTED]" },
+        { "cv", "x", "cv=x" },
+        { "database_connection_string", "x", "database_connection_string=[REDACTED]" },
+        { "reason", "Bearer abcdefghijkl", "reason=[REDACTED]" },
+    };
+    char line[512];
+
+    (void)state;
+    log_open("test", LOG_INFO, LOG_TEXT);
+    log_context(STR("req-1"), STR("trace"));
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        log_line(line, sizeof(line), cases[i].name, cases[i].value);
+        const char *behind = strstr(line, "] [WARNING ] [req-1] test - something happened ");
+        assert_ptr_equal(behind, line + strlen("[2026-01-21 10:00:00.123"));
+        behind += strlen("] [WARNING ] [req-1] test - something happened ");
+        assert_int_equal(strncmp(behind, cases[i].written, strlen(cases[i].written)), 0);
+        assert_string_equal(behind + strlen(cases[i].written), "\n");
+    }
+    log_context(STR_NONE, STR_NONE);
+}
+
 static void count_call(void *object)
 {
     ++*(int *)object;
@@ -323,6 +449,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_are_printed_as_ecmascript_does),
+        cmocka_unit_test(a_number_has_the_fewest_digits_that_read_back),
+        cmocka_unit_test_setup_teardown(whole_numbers_are_printed_to_their_bounds, with_arena,
+                                        without_arena),
+        cmocka_unit_test_setup_teardown(a_format_is_never_cut, with_arena, without_arena),
         cmocka_unit_test_setup_teardown(bad_json_is_refused_with_its_reason, with_arena,
                                         without_arena),
         cmocka_unit_test_setup_teardown(good_json_comes_back_the_same, with_arena, without_arena),
@@ -338,6 +468,7 @@ int main(void)
                                         without_arena),
         cmocka_unit_test_setup_teardown(an_absent_time_is_empty_in_its_own_form, with_arena,
                                         without_arena),
+        cmocka_unit_test(a_log_line_has_its_shape_and_no_secret),
         cmocka_unit_test(an_arena_forgets_everything_and_runs_what_was_deferred),
     };
 
