@@ -40,27 +40,6 @@ static void take_signals(sigset_t *open)
     sigdelset(open, SIGUSR1);
 }
 
-/* Views: the environment lives until FCGX_Finish_r(), which is after all that reads it. */
-static struct list read_params(struct arena *arena, char **environment)
-{
-    struct list list = { 0 };
-    size_t count = 0;
-
-    while (environment[count])
-        count++;
-    struct param *params = arena_array(arena, count, sizeof(*params));
-    for (size_t i = 0; i < count; i++) {
-        const char *equals = strchr(environment[i], '=');
-
-        if (equals)
-            params[list.count++] =
-                (struct param){ { environment[i], (size_t)(equals - environment[i]) },
-                                str_from(equals + 1) };
-    }
-    list.at = params;
-    return list;
-}
-
 static bool read_body(void *source, char *out, size_t size, size_t *got, bool *cut)
 {
     FCGX_Stream *in = source;
@@ -85,7 +64,8 @@ static void send_answer(FCGX_Stream *out, const struct exchange *exchange)
 
 static void answer(FCGX_Request *fcgi, struct arena *arena, struct worker *worker)
 {
-    struct exchange *exchange = exchange_new(arena, read_params(arena, fcgi->envp));
+    /* Its environment lives until FCGX_Finish_r(), which is after all that reads it. */
+    struct exchange *exchange = exchange_new(arena, params_read(arena, fcgi->envp));
 
     exchange->worker = worker;
     exchange->read = read_body;
@@ -132,12 +112,17 @@ static enum result serve(struct worker *worker, const sigset_t *open)
     return OK;
 }
 
+bool fastcgi_called(void)
+{
+    return !FCGX_IsCGI();
+}
+
 enum result fastcgi_serve(struct worker *worker)
 {
     sigset_t open;
     int flags = fcntl(0, F_GETFL);
 
-    if (FCGX_IsCGI() || FCGX_Init() != 0)
+    if (!fastcgi_called() || FCGX_Init() != 0)
         return ERR_SYSTEM;
     take_signals(&open);
     if (flags < 0 || fcntl(0, F_SETFL, flags | O_NONBLOCK) != 0)

@@ -1,12 +1,28 @@
-/* aragora-fcgi - one FastCGI worker; the listening socket is file descriptor 0. */
+/* aragora-fcgi - one FastCGI worker; the listening socket is file descriptor 0. Without one, but
+ * with a request in the environment, a CGI program. */
 #include "common/base/error.h"
 #include "common/base/log.h"
 #include "common/base/settings.h"
 #include "common/store/announce.h"
+#include "fcgi/cgi.h"
 #include "fcgi/fastcgi.h"
 
 #include <signal.h>
 #include <sysexits.h>
+
+static enum result serve(struct worker *worker)
+{
+    if (!fastcgi_called() && cgi_called()) {
+        cgi_answer(worker); /* no bus: what is told right after connecting is lost */
+        return OK;
+    }
+    if (announce_open(setting_cstr(SETTING_DATA_DIR)) != OK)
+        log_event(LOG_WARNING, "events are not told at once", "directory",
+                  setting_cstr(SETTING_DATA_DIR));
+    enum result result = fastcgi_serve(worker);
+    announce_close();
+    return result;
+}
 
 int main(void)
 {
@@ -29,11 +45,7 @@ int main(void)
         log_event(LOG_CRITICAL, "route tables are wrong");
         return EX_SOFTWARE;
     }
-    if (announce_open(setting_cstr(SETTING_DATA_DIR)) != OK)
-        log_event(LOG_WARNING, "events are not told at once", "directory",
-                  setting_cstr(SETTING_DATA_DIR));
-    enum result result = fastcgi_serve(worker);
-    announce_close();
+    enum result result = serve(worker);
     worker_free(worker);
     if (result == OK)
         return 0;

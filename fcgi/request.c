@@ -91,6 +91,26 @@ static struct str client_address(const struct request *r, struct str peer)
     return forwarded_address(peer, header(r, "x-forwarded-for"));
 }
 
+struct list params_read(struct arena *arena, char **environment)
+{
+    struct list list = { 0 };
+    size_t count = 0;
+
+    while (environment[count])
+        count++;
+    struct param *params = arena_array(arena, count, sizeof(*params));
+    for (size_t i = 0; i < count; i++) {
+        const char *equals = strchr(environment[i], '=');
+
+        if (equals)
+            params[list.count++] =
+                (struct param){ { environment[i], (size_t)(equals - environment[i]) },
+                                str_from(equals + 1) };
+    }
+    list.at = params;
+    return list;
+}
+
 struct exchange *exchange_new(struct arena *arena, struct list params)
 {
     struct exchange *exchange = arena_alloc(arena, sizeof(*exchange));

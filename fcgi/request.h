@@ -21,6 +21,7 @@ struct exchange {
     struct request request;
     struct list params; /* of struct param */
     struct worker *worker;
+    bool single; /* the process answers nothing else: what is not there yet will not come */
     /* The next bytes of the body; false: none are left. *cut: the client went away. */
     bool (*read)(void *source, char *out, size_t size, size_t *got, bool *cut);
     void *source;
@@ -28,6 +29,8 @@ struct exchange {
 
 struct exchange *exchange_of(const struct request *r); /* NULL if it has none */
 
+/* NAME=value texts, the last NULL, as params; views of them. */
+struct list params_read(struct arena *arena, char **environment);
 /* An empty exchange in the arena around these parameters; borrowed. */
 struct exchange *exchange_new(struct arena *arena, struct list params);
 struct str exchange_param(const struct exchange *exchange, const char *name);

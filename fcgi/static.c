@@ -275,6 +275,7 @@ static enum result static_file(struct request *r)
 const struct route static_route = {
     ROUTE(GET, "/{path*}", static_file),
     .public = true,
+    .no_database = true,
     .limit = LIMIT_NONE,
     .raw_query = true,
     .stability = STABLE,

@@ -42,6 +42,7 @@ struct route {
     const char *permission; /* NULL: see public and signed_in */
     bool public;            /* no credential needed; one that is sent must be good */
     bool signed_in;         /* any credential, no permission */
+    bool no_database;       /* the handler asks none, so it answers while there is none */
     enum stability stability;
     enum limit limit;
     int64_t timeout_s;  /* 0: the setting */

@@ -111,24 +111,34 @@ static void use_database(struct request *r, struct db *db)
     db_deadline(db, r->deadline_us);
 }
 
+/* Liveness must not wait for a database that hangs; who is asked often tends it in between. */
+static enum result admit_probe(struct request *r)
+{
+    struct worker *worker = exchange_of(r)->worker;
+
+    if (!r->route->no_database)
+        use_database(r, exchange_of(r)->single ? worker_database(worker)
+                                               : worker_database_now(worker));
+    return OK;
+}
+
 enum result stage_authenticate(struct request *r)
 {
     struct worker *worker = exchange_of(r)->worker;
     struct str token = sent_token(r);
 
-    if (r->route->limit == LIMIT_NONE && r->route->public) {
-        use_database(r, worker_database_now(worker));
-        return OK;
-    }
+    if (r->route->limit == LIMIT_NONE && r->route->public)
+        return admit_probe(r);
     if (!token.at && is_local_owner(r))
         r->who = owner(CREDENTIAL_OPEN);
     else if (!token.at && !r->route->public)
         return refuse(r, ERR_AUTH_REQUIRED);
-    use_database(r, worker_database(worker));
+    if (token.at || !r->route->no_database)
+        use_database(r, worker_database(worker));
     if (token.at)
         TRY(identify(r, token));
     if (!r->db)
-        return worker_database_fault(worker);
+        return r->route->no_database ? OK : worker_database_fault(worker);
     db_use(r->db, r->arena, r->who.org_id);
     return OK;
 }

@@ -13,6 +13,7 @@ static enum result openapi_get(struct request *r)
 
 const struct route docs_routes[] = {
     { ROUTE(GET, "/api/v1/openapi.json", openapi_get), .alias = { "/api/v1/openapi" },
-      .public = true, .reply_type = "application/json", .tag = "System", .doc = "This document" },
+      .public = true, .no_database = true, .reply_type = "application/json", .tag = "System",
+      .doc = "This document" },
     { 0 },
 };

@@ -189,8 +189,8 @@ static enum result health_summary_v2(struct request *r)
 
 const struct route health_routes[] = {
     { ROUTE(GET, "/healthz", health_alive), .alias = { "/health", "/api/healthz" }, PROBE,
-      .reply = status_out, .doc = "Does the process live?" },
-    { ROUTE(GET, "/livez", health_live), PROBE, .reply = status_out,
+      .no_database = true, .reply = status_out, .doc = "Does the process live?" },
+    { ROUTE(GET, "/livez", health_live), PROBE, .no_database = true, .reply = status_out,
       .doc = "Does the process live? For orchestrators" },
     { ROUTE(GET, "/readyz", health_ready), .alias = { "/ready", "/api/readyz" }, PROBE,
       .reply = ready_out, .doc = "May requests be sent here?" },

@@ -53,8 +53,9 @@ static enum result metrics_get(struct request *r)
 /* Public as far as the pipeline goes: ARAGORA_METRICS_TOKEN, where set, is asked for here and is
  * no credential of any user. */
 const struct route metrics_routes[] = {
-    { ROUTE(GET, "/metrics", metrics_get), .public = true, .limit = LIMIT_NONE, .stability = STABLE,
-      .reply_type = TEXT_FORMAT, ERRORS(ERR_AUTH_REQUIRED), .tag = "Monitoring",
+    { ROUTE(GET, "/metrics", metrics_get), .public = true, .no_database = true, .limit = LIMIT_NONE,
+      .stability = STABLE, .reply_type = TEXT_FORMAT, ERRORS(ERR_AUTH_REQUIRED),
+      .tag = "Monitoring",
       .doc = "Counters, gauges and histograms of this host; needs ARAGORA_METRICS_TOKEN if set" },
     { 0 },
 };

@@ -27,6 +27,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 WORKERS = 2
 CONNECTIONS = 16
+CGI_STARTS = 50
 BACKLOG = 64  # as aragora serve
 TARGETS = {"healthz": 0.85, "debate_get": 0.45}  # of the floor
 # Not the worker's.
@@ -221,6 +222,21 @@ def plain(name, value, unit):
     return f"{name}\t{value}\t{unit}\t\t\t\n"
 
 
+def cgi_start(subject):
+    """Milliseconds of a process that answers one request; the median."""
+    env = {"ARAGORA_DATA_DIR": str(subject.data), "GATEWAY_INTERFACE": "CGI/1.1", "REQUEST_METHOD": "GET",
+           "PATH_INFO": subject.debate, "HTTP_AUTHORIZATION": subject.key["Authorization"]}
+    took = []
+    for _ in range(CGI_STARTS):
+        before = time.monotonic()
+        done = subprocess.run([ROOT / "build/bin/aragora-fcgi"], env=env, stdin=subprocess.DEVNULL,
+                              capture_output=True)
+        took.append(1000 * (time.monotonic() - before))
+        if not done.stdout.startswith(b"Status: 200\r\n"):
+            raise Failed(f"CGI: {done.stdout.decode()}{done.stderr.decode()}")
+    return plain("cgi_start", f"{statistics.median(took):.1f}", "ms")
+
+
 def routes():
     printed = subprocess.run([ROOT / "build/bench/route"], capture_output=True, text=True, check=True)
     return [plain(*line.split("\t")) for line in printed.stdout.splitlines()]
@@ -230,7 +246,8 @@ def measure(directory, options):
     with contextlib.ExitStack() as stack:
         subject = Subject(stack, directory)
         rows = [("healthz", "/healthz", {}), ("debate_get", subject.debate, subject.key)]
-        return [compare(directory, subject, row, options) for row in rows] + routes()
+        compared = [compare(directory, subject, row, options) for row in rows]
+        return compared + [cgi_start(subject)] + routes()
 
 
 def main():

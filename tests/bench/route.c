@@ -152,10 +152,9 @@ static bool find_plain(struct found *out, const struct route_index *index, struc
 }
 
 /* The best of some rounds, nanoseconds a lookup. */
-static void measure(const char *name, const struct route_index *index, const struct str *paths,
-                    size_t count,
-                    bool (*find)(struct found *out, const struct route_index *index,
-                                 struct str path))
+static void
+measure(const char *name, const struct route_index *index, const struct str *paths, size_t count,
+        bool (*find)(struct found *out, const struct route_index *index, struct str path))
 {
     struct found found = { 0 };
     double best = 0;
