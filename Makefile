@@ -72,7 +72,8 @@ $(B)/man/%: man/%.in deploy/man.awk
 	@mkdir -p $(@D)
 	$(call say,MAN)awk -f deploy/man.awk $(filter %.def,$^) $< > $@.tmp && mv $@.tmp $@
 
-$(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(HELP) $(filter-out $(B)/debated/main.o,$(call objs,debated/*.c)) $(LIB)
+$(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(HELP) $(B)/cli/supervise.o \
+                        $(filter-out $(B)/debated/main.o,$(call objs,debated/*.c)) $(LIB)
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) -lcmocka $(LDLIBS)
 
 ## deps: install the Debian packages that building and testing need

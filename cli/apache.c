@@ -40,8 +40,8 @@ static enum result write_settings(struct arena *arena, struct str path)
 
 static void add_modules(struct buf *out)
 {
-    static const char *const modules[] = { "mpm_event", "authz_core", "proxy", "proxy_http",
-                                           "proxy_wstunnel", "fcgid" };
+    static const char *const modules[] = { "mpm_event",  "authz_core",     "proxy",
+                                           "proxy_http", "proxy_wstunnel", "fcgid" };
 
     for (size_t i = 0; i < COUNT(modules); i++)
         buf_printf(out, "LoadModule %s_module " MODULES "/mod_%s.so\n", modules[i], modules[i]);
@@ -64,8 +64,8 @@ static void add_server(struct buf *out, const struct web_server *server)
                "GracefulShutdownTimeout %d\n"
                "LimitRequestBody %lld\n",
                server->host, six ? "[" : "", server->host, six ? "]" : "", server->port,
-               STR_ARG(server->data), STR_ARG(server->data), STR_ARG(server->data), STR_ARG(server->data), GRACE_S,
-               (long long)server->body_bytes + ROOM_KB * 1024LL);
+               STR_ARG(server->data), STR_ARG(server->data), STR_ARG(server->data),
+               STR_ARG(server->data), GRACE_S, (long long)server->body_bytes + ROOM_KB * 1024LL);
 }
 
 static void add_workers(struct buf *out, const struct web_server *server, struct str settings)
@@ -113,8 +113,7 @@ static void add_workers(struct buf *out, const struct web_server *server, struct
 enum result apache_configure(struct arena *arena, struct str path, const struct web_server *server)
 {
     CLEANUP(buf_free) struct buf text = { 0 };
-    struct str settings =
-        arena_printf(arena, STR_FMT "/run/worker.conf", STR_ARG(server->data));
+    struct str settings = arena_printf(arena, STR_FMT "/run/worker.conf", STR_ARG(server->data));
 
     if (!can_be_quoted(str_from(server->host)) || !can_be_quoted(server->data) ||
         !can_be_quoted(server->worker))

@@ -20,8 +20,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define BACKLOG  64 /* short: who cannot be served soon is told so by the web server */
-#define READY_US (30 * US_PER_S)
+#define BACKLOG 64 /* short: who cannot be served soon is told so by the web server */
 
 enum stage { STAGE_BACK, STAGE_WEB }; /* the web server is ended first */
 
@@ -169,7 +168,8 @@ static struct supervisor *prepare(struct arena *arena, const struct server *serv
         fprintf(stderr, "aragora: %s: the web server's configuration cannot be written\n", data);
         return NULL;
     }
-    struct supervisor *supervisor = supervisor_new(arena, (size_t)web.workers + COUNT(daemons) + 1);
+    struct supervisor *supervisor =
+        supervisor_new(arena, &supervisor_times, (size_t)web.workers + COUNT(daemons) + 1);
     if (!front->starts_workers && !add_workers(supervisor, arena, &web))
         return NULL;
     add_daemons(supervisor, arena);
@@ -303,9 +303,10 @@ static int run(const struct arguments *arguments)
     free(data);
     if (!supervisor)
         return EXIT_FAILED;
-    if (supervise(supervisor, is_ready, announce, &server, READY_US))
+    if (supervise(supervisor, is_ready, announce, &server))
         return EXIT_DONE;
-    fprintf(stderr, "aragora: not ready after 30 s; see log/%s.log in %s\n", server.front->name,
+    fprintf(stderr, "aragora: not ready after %lld s; see log/%s.log in %s\n",
+            (long long)(supervisor_times.ready_us / US_PER_S), server.front->name,
             setting_cstr(SETTING_DATA_DIR));
     return EXIT_FAILED;
 }

@@ -12,29 +12,35 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BACKOFF_MIN_US (100 * US_PER_MS)
-#define BACKOFF_MAX_US (5 * US_PER_S)
-#define LONG_LIFE_US   (10 * US_PER_S)
-#define STOP_US        (15 * US_PER_S)
-#define PROBE_US       (50 * US_PER_MS)
+const struct supervisor_times supervisor_times = {
+    .pause_min_us = 100 * US_PER_MS,
+    .pause_max_us = 5 * US_PER_S,
+    .long_life_us = 10 * US_PER_S,
+    .grace_us = 15 * US_PER_S,
+    .probe_us = 50 * US_PER_MS,
+    .ready_us = 30 * US_PER_S,
+};
 
 struct child {
     const char *const *argv;
     int input, stop, stage;
     pid_t pid; /* 0: not running */
-    int64_t started_us, restart_us, backoff_us;
+    int64_t started_us, restart_us, pause_us;
 };
 
 struct supervisor {
+    const struct supervisor_times *times;
     struct child *children;
     size_t count, room;
     sigset_t signals, before; /* before: the mask that the children get */
 };
 
-struct supervisor *supervisor_new(struct arena *arena, size_t room)
+struct supervisor *supervisor_new(struct arena *arena, const struct supervisor_times *times,
+                                  size_t room)
 {
     struct supervisor *supervisor = arena_alloc(arena, sizeof(*supervisor));
 
+    supervisor->times = times;
     supervisor->children = arena_array(arena, room, sizeof(struct child));
     supervisor->room = room;
     sigemptyset(&supervisor->signals);
@@ -74,15 +80,17 @@ static NORETURN void become(const struct supervisor *supervisor, const struct ch
     _exit(127);
 }
 
-static void died(struct child *child)
+static void died(const struct supervisor *supervisor, struct child *child)
 {
-    bool long_life = monotonic_us() - child->started_us >= LONG_LIFE_US;
+    const struct supervisor_times *times = supervisor->times;
+    int64_t now_us = monotonic_us();
+    bool long_life = now_us - child->started_us >= times->long_life_us;
 
     child->pid = 0;
-    child->backoff_us = long_life || !child->backoff_us ? BACKOFF_MIN_US : 2 * child->backoff_us;
-    if (child->backoff_us > BACKOFF_MAX_US)
-        child->backoff_us = BACKOFF_MAX_US;
-    child->restart_us = monotonic_us() + child->backoff_us;
+    child->pause_us = long_life || !child->pause_us ? times->pause_min_us : 2 * child->pause_us;
+    if (child->pause_us > times->pause_max_us)
+        child->pause_us = times->pause_max_us;
+    child->restart_us = now_us + child->pause_us;
 }
 
 static void start(const struct supervisor *supervisor, struct child *child)
@@ -95,7 +103,7 @@ static void start(const struct supervisor *supervisor, struct child *child)
     child->started_us = monotonic_us();
     child->pid = pid;
     if (pid < 0)
-        died(child); /* out of processes: tried again after the pause */
+        died(supervisor, child); /* out of processes: tried again after the pause */
 }
 
 static void reap(struct supervisor *supervisor)
@@ -105,7 +113,7 @@ static void reap(struct supervisor *supervisor)
     while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
         for (size_t i = 0; i < supervisor->count; i++)
             if (supervisor->children[i].pid == pid)
-                died(&supervisor->children[i]);
+                died(supervisor, &supervisor->children[i]);
 }
 
 /* Starts who is due. Returns when the next one is, at most a second from now. */
@@ -164,7 +172,7 @@ static size_t count_stage(const struct supervisor *supervisor, int stage)
 
 static void stop_stage(struct supervisor *supervisor, int stage)
 {
-    int64_t until = monotonic_us() + STOP_US;
+    int64_t until = monotonic_us() + supervisor->times->grace_us;
 
     (void)signal_stage(supervisor, stage, false);
     for (reap(supervisor); count_stage(supervisor, stage); reap(supervisor)) {
@@ -187,9 +195,10 @@ static void stop_all(struct supervisor *supervisor)
 }
 
 bool supervise(struct supervisor *supervisor, bool (*ready)(void *context),
-               void (*announce)(void *context), void *context, int64_t limit_us)
+               void (*announce)(void *context), void *context)
 {
-    int64_t give_up = monotonic_us() + limit_us;
+    const struct supervisor_times *times = supervisor->times;
+    int64_t give_up = monotonic_us() + times->ready_us;
     bool announced = false, told = false;
 
     while (!told && (announced || monotonic_us() < give_up)) {
@@ -200,8 +209,8 @@ bool supervise(struct supervisor *supervisor, bool (*ready)(void *context),
             announced = true;
             announce(context);
         }
-        if (!announced && next > monotonic_us() + PROBE_US)
-            next = monotonic_us() + PROBE_US;
+        if (!announced && next > monotonic_us() + times->probe_us)
+            next = monotonic_us() + times->probe_us;
         int number = wait_signal(supervisor, next);
         told = number == SIGINT || number == SIGTERM;
     }

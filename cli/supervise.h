@@ -1,8 +1,8 @@
 /* supervise.h - child processes that are kept alive, and ended in order.
  *
- * A child that dies is started again after a pause: 0.1 s, doubled at each death up to 5 s, and
- * back to 0.1 s after 10 s of life. Children get SIGTERM when this process dies, whatever kills
- * it. Signals come by sigtimedwait(), so nothing here runs in a handler. */
+ * A child that dies is started again after a pause, which doubles at each death, until one lives
+ * long. Children get SIGTERM when this process dies, whatever kills it. Signals come by
+ * sigtimedwait(), so nothing here runs in a handler. */
 #ifndef ARAGORA_SUPERVISE_H
 #define ARAGORA_SUPERVISE_H
 
@@ -10,8 +10,19 @@
 
 struct supervisor;
 
-/* Blocks SIGCHLD, SIGINT and SIGTERM from here on. Lives in the arena. */
-struct supervisor *supervisor_new(struct arena *arena, size_t room);
+struct supervisor_times {
+    int64_t pause_min_us, pause_max_us; /* before a restart */
+    int64_t long_life_us;               /* after it the pause is the least again */
+    int64_t grace_us;                   /* from the signal that ends a child to SIGKILL */
+    int64_t probe_us;                   /* between two calls of ready() */
+    int64_t ready_us;                   /* not ready by then: all is ended */
+};
+
+extern const struct supervisor_times supervisor_times;
+
+/* Blocks SIGCHLD, SIGINT and SIGTERM from here on. Lives in the arena. times: kept. */
+struct supervisor *supervisor_new(struct arena *arena, const struct supervisor_times *times,
+                                  size_t room);
 
 /* argv: with program and NULL, kept. input becomes standard input; -1: /dev/null. stop: the
  * signal that ends it gracefully. Children are started in this order and ended in the reverse,
@@ -19,9 +30,9 @@ struct supervisor *supervisor_new(struct arena *arena, size_t room);
 void supervisor_add(struct supervisor *supervisor, const char *const *argv, int input, int stop,
                     int stage);
 
-/* Starts and watches until SIGINT or SIGTERM (true), or until ready() has not said true for
- * limit_us (false); then ends all. announce() is called once, when ready. */
+/* Starts and watches until SIGINT or SIGTERM (true), or until ready() has not said true in time
+ * (false); then ends all. announce() is called once, when ready. */
 bool supervise(struct supervisor *supervisor, bool (*ready)(void *context),
-               void (*announce)(void *context), void *context, int64_t limit_us);
+               void (*announce)(void *context), void *context);
 
 #endif

@@ -21,8 +21,8 @@ def clean_environment(data, **settings):
     return env | {"ARAGORA_DATA_DIR": str(data)} | settings
 
 
-def run(data, *arguments):
-    return subprocess.run([BIN / "aragora", *arguments], env=clean_environment(data),
+def run(data, *arguments, **settings):
+    return subprocess.run([BIN / "aragora", *arguments], env=clean_environment(data, **settings),
                           capture_output=True, text=True, timeout=60)
 
 
@@ -39,14 +39,16 @@ def behind(web_server):
 
 
 class Server:
-    def __init__(self, program_arguments=(), folder_mode=0o700, **settings):
-        self.ws_port = free_port()
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="aragora-api-"))
+    def __init__(self, before=None, host="127.0.0.1", program_arguments=(), folder_mode=0o700, **settings):
+        """before: one that is dead, whose data directory and stream port this one takes over."""
+        self.settings = settings
+        self.ws_port = before.ws_port if before else free_port()
+        self.folder = before.folder if before else pathlib.Path(tempfile.mkdtemp(prefix="aragora-api-"))
         self.folder.chmod(folder_mode)
         self.data = self.folder / "data"
         self.process = subprocess.Popen(
-            [BIN / "aragora", "serve", "--port", "0", "--ws-port", str(self.ws_port), *program_arguments], env=clean_environment(self.data, **settings),
-            stdout=subprocess.PIPE, text=True)
+            [BIN / "aragora", "serve", "--host", host, "--port", "0", "--ws-port", str(self.ws_port), *program_arguments],
+            env=clean_environment(self.data, **settings), stdout=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
         assert line.startswith("aragora: ready on "), line
         self.url = line.split()[-1]
@@ -56,7 +58,7 @@ class Server:
         return httpx.Client(base_url=self.url, headers=headers, timeout=20, trust_env=False)
 
     def key(self):
-        made = run(self.data, "apikey", "create", "test")
+        made = run(self.data, "apikey", "create", "test", **self.settings)
         assert made.returncode == 0, made.stderr
         return made.stdout.strip()
 

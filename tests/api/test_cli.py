@@ -104,6 +104,21 @@ def gone(pids, seconds=20):
     return not any(map(alive, pids))
 
 
+def test_an_ipv6_address_serves_and_streams():
+    server = Server(host="::1")
+    try:
+        assert server.url.startswith("http://[::1]:")
+        with server.client() as client:
+            assert client.get("/readyz").status_code == 200
+            assert client.get(f"http://[::1]:{server.ws_port}/health").json()["status"] == "healthy"
+            upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+                       "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA=="}
+            with client.stream("GET", "/ws", headers=upgrade) as answer:
+                assert answer.status_code == 101
+    finally:
+        assert server.stop() == 0
+
+
 def test_a_killed_worker_comes_back_and_a_stop_leaves_no_process():
     server = Server()
     pids = [pid for pid, _ in server.children()]
