@@ -1,7 +1,8 @@
 /* phase.c - the calls of one phase, side by side on one thread.
  *
- * Each result commits as it arrives. Once a second one transaction looks for a cancel and
- * stores the running texts, so that who joins late, and who cancels, has them (decision 20). */
+ * They start together; each result commits as it arrives. Once a second one transaction looks for a
+ * cancel and stores the running texts, so that who joins late, and who cancels, has them (decision
+ * 20). */
 #include "common/base/clock.h"
 #include "debated/debate_run.h"
 
@@ -58,11 +59,6 @@ static bool stop_asked(const struct run *run)
     return run->options.stop && atomic_load(run->options.stop);
 }
 
-static enum result write_start(struct run *run, void *arg)
-{
-    return record_start(run, arg);
-}
-
 static enum result write_end(struct run *run, void *arg)
 {
     struct call *call = arg;
@@ -70,8 +66,13 @@ static enum result write_end(struct run *run, void *arg)
     return call->text.at ? record_done(run, call) : record_failed(run, call);
 }
 
-/* Takes over what an earlier runner has done; begins the rest. */
-static enum result call_open(struct run *run, struct call *call)
+struct phase {
+    struct call *calls;
+    size_t count;
+};
+
+/* Takes over what an earlier runner has done. */
+static enum result call_find(struct run *run, struct call *call)
 {
     struct step step = { 0 };
 
@@ -79,20 +80,48 @@ static enum result call_open(struct run *run, struct call *call)
     enum result result = step_find(&step, run->db, run->job, call->step);
     if (result != ERR_NOT_FOUND)
         TRY(result);
-    if (str_is(step.status, "done") || str_is(step.status, "failed")) {
-        call->done = true;
-        if (step.text.at)
-            call->text = arena_str(run->arena, step.text);
-        return OK;
+    call->attempts = step.attempts;
+    call->done = str_is(step.status, "done") || str_is(step.status, "failed");
+    if (call->done && step.text.at)
+        call->text = arena_str(run->arena, step.text);
+    return OK;
+}
+
+static enum result write_starts(struct run *run, void *arg)
+{
+    const struct phase *phase = arg;
+
+    for (size_t i = 0; i < phase->count; i++)
+        if (!phase->calls[i].done)
+            TRY(record_start(run, &phase->calls[i]));
+    return OK;
+}
+
+/* Begins what is not done, in one transaction: ten agents have ninety critiques, and none would
+ * say a word before the disk has kept the start of the last. */
+static enum result phase_open(struct run *run, struct phase *phase)
+{
+    size_t open = 0;
+
+    for (size_t i = 0; i < phase->count; i++) {
+        TRY(call_find(run, &phase->calls[i]));
+        open += !phase->calls[i].done;
     }
+    if (!open)
+        return OK;
     if (stop_asked(run))
         return ERR_UNAVAILABLE;
     if (monotonic_us() >= run->deadline_us)
         return ERR_TIMEOUT;
-    call->attempts = step.attempts;
-    TRY(run_write(run, write_start, call));
-    return agent_start(&call->running, run->agents[call->agent].provider, &run->options.agents,
-                       &call->prompt);
+    TRY(run_write(run, write_starts, phase));
+    for (size_t i = 0; i < phase->count; i++) {
+        struct call *call = &phase->calls[i];
+
+        if (!call->done)
+            TRY(agent_start(&call->running, run->agents[call->agent].provider, &run->options.agents,
+                            &call->prompt));
+    }
+    return OK;
 }
 
 static enum result call_turn(struct run *run, struct call *call, int64_t now_us)
@@ -112,11 +141,6 @@ static enum result call_turn(struct run *run, struct call *call, int64_t now_us)
     call->done = true;
     return stop_asked(run) ? ERR_UNAVAILABLE : OK;
 }
-
-struct phase {
-    struct call *calls;
-    size_t count;
-};
 
 static enum result write_running_texts(struct run *run, void *arg)
 {
@@ -176,11 +200,9 @@ enum result phase_run(struct run *run, struct call *calls, size_t count)
 {
     struct phase phase = { calls, count };
     int64_t look_us = monotonic_us() + LOOK_US;
-    enum result result = OK, kept;
+    enum result result = phase_open(run, &phase), kept;
     bool open = true;
 
-    for (size_t i = 0; i < count && result == OK; i++)
-        result = call_open(run, &calls[i]);
     while (result == OK && open)
         result = phase_turn(run, &phase, &open, &look_us);
     if (result == ERR_CANCELLED || result == ERR_TIMEOUT) {
