@@ -7,6 +7,7 @@
 #include "common/bus/bus.h"
 #include "common/db/migrate.h"
 #include "common/store/announce.h"
+#include "common/store/job.h"
 #include "debated/runner.h"
 
 #include <signal.h>
@@ -51,6 +52,7 @@ static enum result serve(struct arena *arena)
         .agents = { .demo_pause_us = setting_int(SETTING_DEMO_DELAY) * US_PER_MS },
         .debates_max = setting_int(SETTING_MAX_DEBATES),
         .debate_limit_us = setting_int(SETTING_DEBATE_TIMEOUT) * US_PER_S,
+        .renew_us = LEASE_TERM_US / 3,
         .directory = data_path(arena, "run"),
     };
     enum result result = prepare(&config, arena);

@@ -25,8 +25,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#define LOOK_MS  1000
-#define RENEW_US (LEASE_TERM_US / 3)
+#define LOOK_MS 1000
 
 struct slot { /* one running debate */
     struct runner *runner;
@@ -113,31 +112,68 @@ static void *slot_run(void *arg)
     return NULL;
 }
 
+/* Until the next renewal is due, or there is none any more: false. With the lock. */
+static bool renewal_due(struct runner *runner)
+{
+    int64_t until_us = monotonic_us() + runner->config->renew_us;
+    const struct timespec until = { .tv_sec = until_us / US_PER_S,
+                                    .tv_nsec = until_us % US_PER_S * 1000 };
+
+    while (runner->renewing && pthread_cond_clockwait(&runner->ended, &runner->lock,
+                                                      CLOCK_MONOTONIC, &until) != ETIMEDOUT)
+        ;
+    return runner->renewing;
+}
+
+/* Of struct job, in the arena: a slot's own may end at any time. With the lock. */
+static struct list running_jobs(const struct runner *runner, struct arena *arena)
+{
+    struct job *jobs = arena_array(arena, (size_t)runner->config->debates_max, sizeof(*jobs));
+    size_t count = 0;
+
+    for (int64_t i = 0; i < runner->config->debates_max; i++) {
+        const struct slot *slot = &runner->slots[i];
+
+        if (slot->used && !slot->finished)
+            jobs[count++] = (struct job){ .org_id = arena_str(arena, slot->job.org_id),
+                                          .job_id = arena_str(arena, slot->job.job_id),
+                                          .fence = slot->job.fence };
+    }
+    return (struct list){ jobs, count };
+}
+
+static void renew(struct runner *runner, struct db *db, struct list jobs)
+{
+    const struct job *job = jobs.at;
+
+    for (size_t i = 0; i < jobs.count; i++) {
+        enum result result = job_renew(db, &job[i], runner->id);
+
+        /* A job that ended meanwhile needs no lease, and one that was lost no word from here:
+         * the fence stops the debate. */
+        if (result != OK && result != ERR_LEASE_LOST)
+            log_event(LOG_WARNING, "lease not renewed", "job", log_str(job[i].job_id), "error",
+                      error_row(result)->name, "problem", db_problem(db));
+    }
+}
+
+/* The lock is not held over a statement: claiming and ending go on while the database is slow. */
 static void *renew_leases(void *arg)
 {
     CLEANUP(arena_cleanup) struct arena *arena = arena_new();
     CLEANUP(db_cleanup) struct db *db = NULL;
     struct runner *runner = arg;
-    struct timespec until;
 
     pthread_mutex_lock(&runner->lock);
-    while (runner->renewing) {
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_sec += RENEW_US / US_PER_S;
-        while (runner->renewing &&
-               pthread_cond_timedwait(&runner->ended, &runner->lock, &until) != ETIMEDOUT)
-            ;
+    while (renewal_due(runner)) {
         arena_reset(arena);
-        if (!db && db_open(&db, &runner->config->database) != OK)
-            continue;
-        db_use(db, arena, STR_NONE);
-        for (int64_t i = 0; i < runner->config->debates_max; i++) {
-            struct slot *slot = &runner->slots[i];
-
-            /* A lost lease needs no word from here: the fence stops the debate. */
-            if (slot->used && !slot->finished && job_renew(db, &slot->job, runner->id) != OK)
-                log_event(LOG_WARNING, "lease not renewed", "job", log_str(slot->job.job_id));
+        struct list jobs = running_jobs(runner, arena);
+        pthread_mutex_unlock(&runner->lock);
+        if (db || db_open(&db, &runner->config->database) == OK) {
+            db_use(db, arena, STR_NONE);
+            renew(runner, db, jobs);
         }
+        pthread_mutex_lock(&runner->lock);
     }
     pthread_mutex_unlock(&runner->lock);
     return NULL;

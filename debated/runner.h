@@ -11,7 +11,7 @@ struct runner_config {
     struct db_config database;
     struct agent_settings agents;
     struct receipt_signers signers;
-    int64_t debates_max, debate_limit_us;
+    int64_t debates_max, debate_limit_us, renew_us;
     struct str directory; /* of the runners' lock files */
     struct bus *jobs;     /* news of work; NULL: another process hears them */
 };

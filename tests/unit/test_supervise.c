@@ -118,19 +118,28 @@ static void assert_gone(void)
     assert_int_equal(errno, ESRCH);
 }
 
+/* The number in the first line, which *text then leaves behind. */
+static int64_t take_number(struct str *text)
+{
+    int64_t number = 0;
+    struct str line;
+
+    assert_true(str_split(&line, text, '\n') && str_int(&number, line, 0, INT64_MAX));
+    return number;
+}
+
 static void a_child_that_dies_at_once_is_started_after_growing_pauses(void **state)
 {
     static const int64_t pauses_ms[] = { 20, 40, 80, 80, 80 };
-    struct str text, line;
-    int64_t before_ns, now_ns;
 
     (void)state;
     at.lines_wanted = COUNT(pauses_ms) + 1;
     assert_true(run(&quick, "date +%s%N >> $0"));
-    text = told();
-    assert_true(str_split(&line, &text, '\n') && str_int(&before_ns, line, 0, INT64_MAX));
+    struct str text = told();
+    int64_t before_ns = take_number(&text);
     for (size_t i = 0; i < COUNT(pauses_ms); i++) {
-        assert_true(str_split(&line, &text, '\n') && str_int(&now_ns, line, 0, INT64_MAX));
+        int64_t now_ns = take_number(&text);
+
         assert_true(now_ns - before_ns >= pauses_ms[i] * 1000000);
         before_ns = now_ns;
     }
