@@ -7,7 +7,7 @@ SAN    ?= 0
 B      := $(if $(filter 1,$(SAN)),build/san,build)
 CC     ?= cc
 PREFIX ?= /usr/local
-PKGS   := json-c sqlite3 libpq openssl libzmq libcurl
+PKGS   := json-c sqlite3 libpq openssl libzmq libcurl zlib
 CFLAGS := -std=gnu11 -O2 -g -fPIE -fstack-protector-strong -fno-strict-overflow \
           -Wall -Wextra -Wshadow -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wvla \
           -Wno-format-nonliteral -Wno-missing-field-initializers -Werror -D_GNU_SOURCE

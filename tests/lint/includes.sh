@@ -1,5 +1,5 @@
 #!/bin/sh
-# Includes point one way: base <- db, bus, metrics, receipt, ws <- store, auth <- handlers <-
+# Includes point one way: base <- db, bus, http, metrics, receipt, ws <- store, auth <- handlers <-
 # fcgi, cli; debated and streamd see common only. Prints each that does not; exit status 1.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
@@ -19,7 +19,7 @@ base='common/base/'
 low="$base|common/(db|bus|http|metrics|receipt|ws)/"
 common="$low|common/(store|auth)/"
 check common/base "$base"
-for folder in db bus metrics receipt ws; do
+for folder in db bus http metrics receipt ws; do
     check "common/$folder" "$base|common/$folder/"
 done
 check common/auth "$common"
