@@ -93,7 +93,7 @@ run: deps
 ## check: install what is missing, build, run every test
 check: deps
 	$(MAKE) all $(TESTS)
-	sh tests/run.sh $(TESTS) tests/api tests/faults
+	sh tests/run.sh $(TESTS) tests/api tests/faults tests/provider
 
 ## check-san: the unit tests under the sanitizers
 check-san: deps
@@ -105,7 +105,7 @@ unit: $(TESTS)
 
 ## api: the tests against the running programs alone
 api: all
-	sh tests/run.sh tests/api
+	sh tests/run.sh tests/api tests/provider
 
 ## faults: programs killed at random moments; KILL_SEED=n repeats a run
 faults: all

@@ -5,7 +5,7 @@
  * severe. The seed is a hash of its name and the question, so another question gives another
  * course and another winner. */
 #include "common/base/clock.h"
-#include "debated/agent.h"
+#include "debated/agent_kind.h"
 #include "debated/parse.h"
 
 #define KEYWORDS      4
@@ -285,49 +285,42 @@ struct str demo_answer(struct arena *arena, const struct prompt *prompt)
     return proposal(&mind);
 }
 
-/* Only demo agents so far; a second provider makes this a table of functions. */
-struct agent_call {
-    struct arena *arena;
+struct demo_call {
+    struct agent_call call;
     struct str answer;
     size_t sent;
     int64_t pause_us, due_us;
 };
 
-enum result agent_start(struct agent_call **out, struct str provider,
-                        const struct agent_settings *settings, const struct prompt *prompt)
+static enum call_state demo_advance(struct agent_call *call, struct buf *text, int64_t now_us,
+                                    int64_t *due_us)
 {
-    if (!str_is(provider, "demo"))
-        return ERR_PROVIDER_NOT_CONFIGURED;
-    struct arena *arena = arena_new();
-    struct agent_call *call = arena_alloc(arena, sizeof(*call));
-    call->arena = arena;
-    call->answer = demo_answer(arena, prompt);
-    call->pause_us = settings->demo_pause_us;
-    *out = call;
-    return OK;
-}
+    struct demo_call *demo = (struct demo_call *)call;
 
-enum call_state agent_advance(struct agent_call *call, struct buf *text, int64_t now_us,
-                              int64_t *due_us)
-{
-    while (call->sent < call->answer.len && call->due_us <= now_us) {
-        size_t end = call->sent;
+    while (demo->sent < demo->answer.len && demo->due_us <= now_us) {
+        size_t end = demo->sent;
 
-        while (end < call->answer.len && call->answer.at[end] != ' ')
+        while (end < demo->answer.len && demo->answer.at[end] != ' ')
             end++;
-        while (end < call->answer.len && call->answer.at[end] == ' ')
+        while (end < demo->answer.len && demo->answer.at[end] == ' ')
             end++;
-        buf_str(text, str_slice(call->answer, call->sent, end));
-        call->sent = end;
-        if (call->pause_us)
-            call->due_us = now_us + call->pause_us;
+        buf_str(text, str_slice(demo->answer, demo->sent, end));
+        demo->sent = end;
+        if (demo->pause_us)
+            demo->due_us = now_us + demo->pause_us;
     }
-    *due_us = call->due_us;
-    return call->sent < call->answer.len ? CALL_RUNNING : CALL_DONE;
+    *due_us = demo->due_us;
+    return demo->sent < demo->answer.len ? CALL_RUNNING : CALL_DONE;
 }
 
-void agent_cancel(struct agent_call *call)
+struct agent_call *demo_start(const struct agent_request *request)
 {
-    if (call)
-        arena_free(call->arena);
+    static const struct agent_kind kind = { .advance = demo_advance };
+    struct arena *arena = arena_new();
+    struct demo_call *demo = arena_alloc(arena, sizeof(*demo));
+
+    demo->call = (struct agent_call){ .kind = &kind, .arena = arena };
+    demo->answer = demo_answer(arena, request->prompt);
+    demo->pause_us = request->settings->demo_pause_us;
+    return &demo->call;
 }

@@ -22,7 +22,9 @@ struct run {
     struct said *proposals; /* by agent; text STR_NONE: it has none */
     struct verdict verdict;
     struct str synthesis;
-    struct str reason; /* of a cancel */
+    struct str problem;       /* of the last call that failed */
+    struct http_client *http; /* NULL: no agent needs it */
+    struct str reason;        /* of a cancel */
     int64_t rounds_done, deadline_us, writes;
 };
 
@@ -31,8 +33,11 @@ struct call {
     size_t agent, target; /* places; NO_TARGET */
     struct str step, task_id;
     struct str text; /* once it is done; STR_NONE: it failed */
-    bool done;
-    struct agent_call *running;
+    bool opened, done;
+    bool discarded;             /* clients know that what they heard does not count */
+    struct agent_call *running; /* NULL: waits for another try, until due_us */
+    struct str attempt_id;      /* STR_NONE: none is stored */
+    int64_t tries;
     struct buf heard;
     int64_t due_us, flushed_us, attempts;
     size_t flushed_len;
@@ -55,6 +60,8 @@ void record_delta(struct run *run, const struct call *call, struct str text);
 /* What a call leaves behind, inside a transaction. */
 MUST_USE enum result record_start(struct run *run, struct call *call);
 MUST_USE enum result record_done(struct run *run, struct call *call);
+/* Given up for another try; running is the call that failed. */
+MUST_USE enum result record_retry(struct run *run, struct call *call);
 MUST_USE enum result record_failed(struct run *run, struct call *call);
 MUST_USE enum result record_partial(struct run *run, struct call *call);
 const char *phase_name(enum call_kind kind);

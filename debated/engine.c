@@ -9,6 +9,7 @@
 #include "debated/engine.h"
 
 #include "common/base/clock.h"
+#include "common/store/attempt.h"
 #include "debated/convergence.h"
 #include "debated/debate_end.h"
 #include "debated/parse.h"
@@ -65,6 +66,9 @@ static void call_set(struct run *run, struct call *call, enum call_kind kind, in
                                     .seat = agent,
                                     .agent = run->names[agent],
                                     .task = run->debate.task,
+                                    .context = run->debate.context,
+                                    .persona = run->agents[agent].persona,
+                                    .role = run->agents[agent].role,
                                     .own = run->proposals[agent].text,
                                     .proposals = { all, count } };
     if (targeted)
@@ -97,20 +101,21 @@ static enum result begin(struct run *run)
     return OK;
 }
 
-static enum result propose(struct run *run)
+/* *answered: agents that gave a proposal. */
+static enum result propose(size_t *answered, struct run *run)
 {
     struct call *calls = new_calls(run, run->count);
-    size_t answered = 0;
 
+    *answered = 0;
     for (size_t i = 0; i < run->count; i++)
         call_set(run, &calls[i], CALL_PROPOSAL, 0, i, NO_TARGET);
     enum result result = phase_run(run, calls, run->count);
     for (size_t i = 0; i < run->count; i++) {
         run->proposals[i].text = calls[i].text;
-        answered += calls[i].text.at != NULL;
+        *answered += calls[i].text.at != NULL;
     }
     TRY(result);
-    return answered ? OK : ERR_PROVIDER_NOT_CONFIGURED;
+    return *answered ? OK : ERR_NO_PROPOSAL;
 }
 
 struct round {
@@ -335,17 +340,39 @@ static enum result synthesise(struct run *run)
     return OK;
 }
 
+/* Nothing is in flight once a debate has ended. */
+static enum result write_end(struct run *run, void *arg)
+{
+    TRY(attempt_lose(run->db, run->job, STR_NONE));
+    TRY(attempt_total(run->db, run->job));
+    return debate_end_write(run, arg);
+}
+
 static enum result debate_course(struct run *run)
 {
     bool over = false;
+    size_t proposals;
 
     TRY(begin(run));
-    TRY(propose(run));
+    TRY(propose(&proposals, run));
+    if (proposals < 2) { /* nobody is there to debate with */
+        run->verdict.status = "insufficient_participation";
+        return run_write(run, write_end, &(struct ending){ .status = "completed" });
+    }
     for (int64_t round = 1; round <= run->debate.rounds_requested && !over; round++)
         TRY(run_round(&over, run, round));
     TRY(vote_and_decide(run));
     TRY(synthesise(run));
-    return run_write(run, debate_end_write, &(struct ending){ .status = "completed" });
+    return run_write(run, write_end, &(struct ending){ .status = "completed" });
+}
+
+/* Debates among demo agents alone make no connection. */
+static enum result open_http(struct run *run)
+{
+    for (size_t i = 0; i < run->count; i++)
+        if (!str_is(run->agents[i].provider, "demo"))
+            return http_client_new(&run->http, &run->options.agents.http);
+    return OK;
 }
 
 static enum result run_open(struct run *run)
@@ -366,6 +393,13 @@ static enum result run_open(struct run *run)
     return OK;
 }
 
+static struct str no_proposal(struct run *run)
+{
+    if (!run->problem.at) /* told to the runner before */
+        return STR("No agent gave a proposal");
+    return arena_printf(run->arena, "No agent gave a proposal. " STR_FMT, STR_ARG(run->problem));
+}
+
 enum result engine_run(struct db *db, const struct job *job, const struct engine_options *options)
 {
     CLEANUP(arena_cleanup) struct arena *arena = arena_new();
@@ -376,13 +410,17 @@ enum result engine_run(struct db *db, const struct job *job, const struct engine
     enum result result = run_open(&run);
 
     if (result == OK)
+        result = open_http(&run);
+    if (result == OK)
         result = debate_course(&run);
+    if (result == ERR_NO_PROPOSAL)
+        result = run_write(&run, write_end, &(struct ending){ "error", no_proposal(&run) });
     if (result == ERR_TIMEOUT)
-        result = run_write(&run, debate_end_write,
+        result = run_write(&run, write_end,
                            &(struct ending){ "timeout", STR("The time limit was reached") });
     if (result == ERR_CANCELLED)
-        result = run_write_cancelled(&run, debate_end_write,
-                                     &(struct ending){ "cancelled", run.reason });
+        result = run_write_cancelled(&run, write_end, &(struct ending){ "cancelled", run.reason });
+    http_client_free(run.http);
     db_use(db, NULL, STR_NONE); /* both arenas end here */
     return result;
 }
@@ -395,7 +433,7 @@ enum result engine_fail(struct db *db, const struct job *job, struct str reason)
     enum result result = run_open(&run);
 
     if (result == OK)
-        result = run_write_cancelled(&run, debate_end_write, &(struct ending){ "error", reason });
+        result = run_write_cancelled(&run, write_end, &(struct ending){ "error", reason });
     db_use(db, NULL, STR_NONE);
     return result;
 }

@@ -7,11 +7,14 @@
 #include "common/bus/bus.h"
 #include "common/db/migrate.h"
 #include "common/store/announce.h"
+#include "common/store/attempt.h"
 #include "common/store/job.h"
 #include "debated/runner.h"
 
 #include <signal.h>
 #include <sysexits.h>
+
+#define RETRY_MOST_US (30 * US_PER_S)
 
 /* The schema is brought up and the keys are there before the first debate is claimed. */
 static enum result prepare(struct runner_config *config, struct arena *arena)
@@ -24,7 +27,36 @@ static enum result prepare(struct runner_config *config, struct arena *arena)
     TRY(db_migrate_copying(NULL, &copy, db, &config->database));
     if (copy.at)
         log_event(LOG_INFO, "database copied before migrating", "copy", log_str(copy));
-    return receipt_signers_open(&config->signers, arena, db);
+    TRY(receipt_signers_open(&config->signers, arena, db));
+    struct attempt_vault *vault = arena_alloc(arena, sizeof(*vault));
+    config->agents.vault = vault;
+    return attempt_vault_open(vault, arena, db);
+}
+
+static struct agent_settings agent_settings_read(void)
+{
+    return (struct agent_settings){
+        .demo_pause_us = setting_int(SETTING_DEMO_DELAY) * US_PER_MS,
+        .http = { .proxy = setting_str(SETTING_HTTPS_PROXY),
+                  .no_proxy = setting_str(SETTING_NO_PROXY),
+                  .ca_file = setting_str(SETTING_CA_BUNDLE) },
+        .limits = { .connect_us = setting_int(SETTING_HTTP_CONNECT_TIMEOUT) * US_PER_S,
+                    .first_byte_us = setting_int(SETTING_FIRST_BYTE_TIMEOUT) * US_PER_S,
+                    .between_us = (int64_t)(setting_real(SETTING_CHUNK_TIMEOUT) * US_PER_S),
+                    .total_us = setting_int(SETTING_AGENT_TIMEOUT) * US_PER_S,
+                    .bytes = (size_t)setting_int(SETTING_REPLY_SIZE) },
+        .offline = setting_flag(SETTING_OFFLINE),
+        .reply_tokens = setting_int(SETTING_MAX_TOKENS),
+        .context_tokens = setting_int(SETTING_OLLAMA_CONTEXT),
+        .retries = { .retries = setting_int(SETTING_PROVIDER_RETRIES),
+                     .base_us = setting_int(SETTING_PROVIDER_RETRY_DELAY) * US_PER_MS,
+                     .most_us = RETRY_MOST_US,
+                     .server_most_us = setting_int(SETTING_RETRY_AFTER_MAX) * US_PER_S },
+        .at_once = { [CALL_PROPOSAL] = setting_int(SETTING_CALLS_PROPOSAL),
+                     [CALL_CRITIQUE] = setting_int(SETTING_CALLS_CRITIQUE),
+                     [CALL_REVISION] = setting_int(SETTING_CALLS_REVISION),
+                     [CALL_VOTE] = setting_int(SETTING_CALLS_CRITIQUE) },
+    };
 }
 
 /* Without the bus all goes on, up to a second later. */
@@ -49,7 +81,7 @@ static enum result serve(struct arena *arena)
     TRY(segment_open(&segment, setting_cstr(SETTING_DATA_DIR)));
     struct runner_config config = {
         .database = db_config_read(arena, segment),
-        .agents = { .demo_pause_us = setting_int(SETTING_DEMO_DELAY) * US_PER_MS },
+        .agents = agent_settings_read(),
         .debates_max = setting_int(SETTING_MAX_DEBATES),
         .debate_limit_us = setting_int(SETTING_DEBATE_TIMEOUT) * US_PER_S,
         .renew_us = LEASE_TERM_US / 3,
@@ -79,6 +111,7 @@ int main(void)
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
     sigprocmask(SIG_BLOCK, &signals, NULL);
+    (void)signal(SIGPIPE, SIG_IGN); /* a provider that hangs up is a failed call */
     log_open("aragora-debated", LOG_INFO, LOG_TEXT);
     if (settings_load(&problem) != OK) {
         log_event(LOG_CRITICAL, "wrong setting", "problem", problem);

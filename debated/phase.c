@@ -1,14 +1,14 @@
 /* phase.c - the calls of one phase, side by side on one thread.
  *
- * They start together; each result commits as it arrives. Once a second one transaction looks for a
- * cancel and stores the running texts, so that who joins late, and who cancels, has them (decision
- * 20). */
+ * Each result commits as it arrives. Twice a second one transaction looks for a cancel and
+ * stores the running texts, so that who joins late, and who cancels, has them (decision 20). */
 #include "common/base/clock.h"
+#include "common/base/crypto.h"
 #include "debated/debate_run.h"
 
 #include <unistd.h>
 
-#define LOOK_US        US_PER_S
+#define LOOK_US        (US_PER_S / 2)
 #define WRITE_ATTEMPTS 8
 
 static enum result write_once(struct run *run, run_writer *write, void *arg, bool cancelled_too)
@@ -59,6 +59,11 @@ static bool stop_asked(const struct run *run)
     return run->options.stop && atomic_load(run->options.stop);
 }
 
+static enum result write_start(struct run *run, void *arg)
+{
+    return record_start(run, arg);
+}
+
 static enum result write_end(struct run *run, void *arg)
 {
     struct call *call = arg;
@@ -66,13 +71,35 @@ static enum result write_end(struct run *run, void *arg)
     return call->text.at ? record_done(run, call) : record_failed(run, call);
 }
 
-struct phase {
-    struct call *calls;
-    size_t count;
-};
+static enum result write_retry(struct run *run, void *arg)
+{
+    return record_retry(run, arg);
+}
 
-/* Takes over what an earlier runner has done. */
-static enum result call_find(struct run *run, struct call *call)
+/* The attempt is stored before anything is sent. */
+static enum result call_begin(struct run *run, struct call *call)
+{
+    const struct transcript_agent *agent = &run->agents[call->agent];
+    const struct agent_request request = { .provider = agent->provider,
+                                           .model = agent->model,
+                                           .settings = &run->options.agents,
+                                           .http = run->http,
+                                           .prompt = &call->prompt };
+
+    if (stop_asked(run))
+        return ERR_UNAVAILABLE;
+    if (monotonic_us() >= run->deadline_us)
+        return ERR_TIMEOUT;
+    TRY(agent_start(&call->running, &request));
+    TRY(run_write(run, write_start, call));
+    call->discarded = false;
+    call->attempts++;
+    call->due_us = 0;
+    return OK;
+}
+
+/* Takes over what an earlier runner has done; begins the rest. */
+static enum result call_open(struct run *run, struct call *call)
 {
     struct step step = { 0 };
 
@@ -80,53 +107,59 @@ static enum result call_find(struct run *run, struct call *call)
     enum result result = step_find(&step, run->db, run->job, call->step);
     if (result != ERR_NOT_FOUND)
         TRY(result);
-    call->attempts = step.attempts;
-    call->done = str_is(step.status, "done") || str_is(step.status, "failed");
-    if (call->done && step.text.at)
-        call->text = arena_str(run->arena, step.text);
-    return OK;
-}
-
-static enum result write_starts(struct run *run, void *arg)
-{
-    const struct phase *phase = arg;
-
-    for (size_t i = 0; i < phase->count; i++)
-        if (!phase->calls[i].done)
-            TRY(record_start(run, &phase->calls[i]));
-    return OK;
-}
-
-/* Begins what is not done, in one transaction: ten agents have ninety critiques, and none would
- * say a word before the disk has kept the start of the last. */
-static enum result phase_open(struct run *run, struct phase *phase)
-{
-    size_t open = 0;
-
-    for (size_t i = 0; i < phase->count; i++) {
-        TRY(call_find(run, &phase->calls[i]));
-        open += !phase->calls[i].done;
-    }
-    if (!open)
+    if (str_is(step.status, "done") || str_is(step.status, "failed")) {
+        call->done = true;
+        if (step.text.at)
+            call->text = arena_str(run->arena, step.text);
         return OK;
-    if (stop_asked(run))
-        return ERR_UNAVAILABLE;
-    if (monotonic_us() >= run->deadline_us)
-        return ERR_TIMEOUT;
-    TRY(run_write(run, write_starts, phase));
-    for (size_t i = 0; i < phase->count; i++) {
-        struct call *call = &phase->calls[i];
-
-        if (!call->done)
-            TRY(agent_start(&call->running, run->agents[call->agent].provider, &run->options.agents,
-                            &call->prompt));
     }
+    call->attempts = step.attempts;
+    call->discarded = str_is(step.status, "retry");
+    return call_begin(run, call);
+}
+
+/* *due_us: when another try begins. false: none may help. */
+static bool may_retry(int64_t *due_us, const struct run *run, struct call *call, int64_t now_us)
+{
+    struct retry_policy policy = run->options.agents.retries;
+    struct agent_report report;
+    uint64_t random;
+    int64_t wait_us;
+
+    if (!agent_plan(call->running))
+        return false;
+    agent_report(&report, call->running);
+    if (report.retry == RETRY_ONCE && policy.retries > 1)
+        policy.retries = 1;
+    random_bytes(&random, sizeof(random));
+    if (report.retry == RETRY_NEVER ||
+        !retry_wait(&wait_us, &policy, ++call->tries, report.retry_after_us, random))
+        return false;
+    *due_us = now_us + wait_us;
+    return *due_us < run->deadline_us;
+}
+
+static enum result call_give_up(struct run *run, struct call *call, int64_t due_us)
+{
+    TRY(run_write(run, write_retry, call));
+    agent_cancel(call->running);
+    call->running = NULL;
+    call->attempt_id = STR_NONE;
+    call->discarded = true;
+    buf_clear(&call->heard);
+    call->chunks = 0;
+    call->flushed_len = 0;
+    call->due_us = due_us;
     return OK;
 }
 
 static enum result call_turn(struct run *run, struct call *call, int64_t now_us)
 {
     size_t before = call->heard.len;
+    int64_t again_us;
+
+    if (!call->running)
+        return now_us < call->due_us ? OK : call_begin(run, call);
     enum call_state state = agent_advance(call->running, &call->heard, now_us, &call->due_us);
 
     if (call->heard.len > before) {
@@ -135,12 +168,22 @@ static enum result call_turn(struct run *run, struct call *call, int64_t now_us)
     }
     if (state == CALL_RUNNING)
         return OK;
+    if (state == CALL_FAILED && may_retry(&again_us, run, call, now_us))
+        return call_give_up(run, call, again_us);
     if (state == CALL_DONE)
         call->text = arena_str(run->arena, buf_view(&call->heard));
     TRY(run_write(run, write_end, call));
     call->done = true;
+    agent_cancel(call->running);
+    call->running = NULL;
     return stop_asked(run) ? ERR_UNAVAILABLE : OK;
 }
+
+struct phase {
+    struct call *calls;
+    size_t count;
+    int64_t at_once; /* 0: all */
+};
 
 static enum result write_running_texts(struct run *run, void *arg)
 {
@@ -167,20 +210,40 @@ static enum result write_partial_texts(struct run *run, void *arg)
     return OK;
 }
 
-/* Every call that is due, then sleeps until the next one is. *open: some are not done. */
+/* A call over HTTP ends the sleep when something of it arrives. */
+static void sleep_until(const struct run *run, int64_t now_us, int64_t next_us)
+{
+    if (run->http)
+        http_wait(run->http, next_us);
+    else
+        usleep((useconds_t)(next_us - now_us));
+}
+
+/* A turn of every call under way, then sleeps until one is due. *open: some are not done. */
 static enum result phase_turn(struct run *run, struct phase *phase, bool *open, int64_t *look_us)
 {
-    int64_t now_us = monotonic_us(), next_us = *look_us;
+    int64_t now_us = monotonic_us(), next_us = *look_us, at_once = 0;
 
     *open = false;
     for (size_t i = 0; i < phase->count; i++) {
         struct call *call = &phase->calls[i];
 
-        if (!call->done && call->due_us <= now_us)
-            TRY(call_turn(run, call, now_us));
         if (call->done)
             continue;
         *open = true;
+        if (phase->at_once && at_once == phase->at_once)
+            break;
+        at_once++;
+        if (!call->opened) {
+            call->opened = true;
+            TRY(call_open(run, call));
+        }
+        if (!call->done)
+            TRY(call_turn(run, call, now_us));
+        if (call->done) {
+            next_us = now_us; /* another may take its place */
+            continue;
+        }
         if (call->due_us < next_us)
             next_us = call->due_us;
     }
@@ -192,15 +255,16 @@ static enum result phase_turn(struct run *run, struct phase *phase, bool *open, 
     }
     now_us = monotonic_us();
     if (*open && next_us > now_us)
-        usleep((useconds_t)(next_us - now_us));
+        sleep_until(run, now_us, next_us);
     return OK;
 }
 
 enum result phase_run(struct run *run, struct call *calls, size_t count)
 {
-    struct phase phase = { calls, count };
+    struct phase phase = { calls, count,
+                           count ? run->options.agents.at_once[calls[0].prompt.kind] : 0 };
     int64_t look_us = monotonic_us() + LOOK_US;
-    enum result result = phase_open(run, &phase), kept;
+    enum result result = OK, kept;
     bool open = true;
 
     while (result == OK && open)

@@ -2,17 +2,20 @@
  *
  * All of it commits together, so that a step is either told and done or not begun. */
 #include "common/base/clock.h"
+#include "common/base/id.h"
+#include "common/store/attempt.h"
 #include "debated/debate_run.h"
 #include "debated/parse.h"
 
 #include <math.h>
 
 struct told { /* the data of every event of a call; absent members are left out */
-    struct str debate_id, agent, role, content;
+    struct str debate_id, agent, role, content, attempt_id;
     struct str full_response, full_content;            /* token_end */
     struct str critic, target, target_agent, critique; /* critique */
     struct str vote, choice, reasoning;                /* vote */
-    struct str phase, error_type, message;             /* agent_error */
+    struct str phase, error_type, message, provider;   /* agent_error */
+    bool recoverable;
     struct list issues, suggestions;
     double severity, confidence;
     struct utc timestamp;
@@ -26,6 +29,7 @@ struct told { /* the data of every event of a call; absent members are left out 
 static const struct field token_fields[] = {
     TOLD(debate_id),
     TOLD(agent),
+    TOLD(attempt_id),
     TOLD(full_response),
     TOLD(full_content),
     { FIELD(struct told, timestamp), .form = FORM_EPOCH },
@@ -57,10 +61,7 @@ static const struct field synthesis_fields[] = {
     { 0 },
 };
 static const struct field error_fields[] = {
-    TOLD(error_type),
-    TOLD(message),
-    TOLD(phase),
-    { 0 },
+    TOLD(error_type), TOLD(message), TOLD(phase), TOLD(provider), TOLD(recoverable), { 0 },
 };
 
 const char *phase_name(enum call_kind kind)
@@ -81,6 +82,7 @@ static struct told told_of(const struct run *run, const struct call *call)
 {
     return (struct told){ .debate_id = run->debate.debate_id,
                           .agent = run->names[call->agent],
+                          .attempt_id = call->attempt_id,
                           .role = str_from(role_of(call->prompt.kind)),
                           .content = call->text,
                           .severity = NAN,
@@ -109,6 +111,7 @@ static enum result tell(struct run *run, const struct call *call, enum event_typ
 static const struct field delta_fields[] = {
     TOLD(debate_id),
     TOLD(agent),
+    TOLD(attempt_id),
     { FIELD_AS("token", struct told, content) },
     { FIELD_AS("delta", struct told, content) },
     { 0 },
@@ -119,6 +122,7 @@ void record_delta(struct run *run, const struct call *call, struct str text)
     CLEANUP(buf_free) struct buf data = { 0 };
     const struct told told = { .debate_id = run->debate.debate_id,
                                .agent = run->names[call->agent],
+                               .attempt_id = call->attempt_id,
                                .content = text,
                                .severity = NAN,
                                .confidence = NAN };
@@ -134,15 +138,80 @@ void record_delta(struct run *run, const struct call *call, struct str text)
                                                   .data = { buf_view(&data) } });
 }
 
-enum result record_start(struct run *run, struct call *call)
+/* --- Attempts ---------------------------------------------------------------------------- */
+
+/* An attempt that an earlier runner left in flight is lost. */
+static enum result begin_attempt(struct run *run, struct call *call)
+{
+    const struct agent_plan *plan = agent_plan(call->running);
+
+    if (!plan)
+        return OK;
+    if (call->attempts > 0)
+        TRY(attempt_lose(run->db, run->job, call->step));
+    call->attempt_id = id_new(run->arena, "att_");
+    return attempt_begin(run->db, run->job,
+                         &(struct attempt_draft){ .attempt_id = call->attempt_id,
+                                                  .step = call->step,
+                                                  .provider = plan->provider,
+                                                  .model = plan->model,
+                                                  .request_digest = plan->request_digest,
+                                                  .tokens_in = plan->tokens_in,
+                                                  .tokens_out = plan->tokens_out,
+                                                  .worst_micro_usd = plan->worst_micro_usd });
+}
+
+/* outcome NULL: as the report says. */
+static enum result end_attempt(struct run *run, struct call *call, const char *outcome)
+{
+    struct agent_report report;
+
+    if (!call->attempt_id.at)
+        return OK;
+    agent_report(&report, call->running);
+    if (!outcome)
+        outcome = report.fault == AGENT_CONTENT_POLICY ? "refused" : "failed";
+    return attempt_end(run->db,
+                       &(struct attempt_end){ .outcome = outcome,
+                                              .attempt_id = call->attempt_id,
+                                              .model_served = report.model_served,
+                                              .request_digest = report.request_digest,
+                                              .error = report.message,
+                                              .tokens_in = report.tokens_in,
+                                              .tokens_out = report.tokens_out,
+                                              .cost_micro_usd = report.cost_micro_usd,
+                                              .estimated = report.estimated,
+                                              .first_byte_at = report.first_byte_at,
+                                              .reply = report.reply },
+                       run->options.agents.vault);
+}
+
+static enum result tell_discard(struct run *run, const struct call *call)
 {
     const struct told told = told_of(run, call);
 
+    return tell(run, call, EVENT_token_discard, token_fields, &told);
+}
+
+/* --- Calls ------------------------------------------------------------------------------- */
+
+enum result record_start(struct run *run, struct call *call)
+{
     /* The runner before was lost in this call: what clients heard of it does not count. */
-    if (call->attempts > 0)
-        TRY(tell(run, call, EVENT_token_discard, token_fields, &told));
+    if (call->attempts > 0 && !call->discarded)
+        TRY(tell_discard(run, call));
     TRY(step_start(run->db, run->job, call->step, run->names[call->agent], call->task_id));
+    TRY(begin_attempt(run, call));
+    const struct told told = told_of(run, call);
     return tell(run, call, EVENT_token_start, token_fields, &told);
+}
+
+enum result record_retry(struct run *run, struct call *call)
+{
+    TRY(end_attempt(run, call, NULL));
+    TRY(tell_discard(run, call));
+    return step_done(run->db, run->job, call->step, STR("retry"), STR_NONE,
+                     (struct json_text){ STR_NONE });
 }
 
 static enum result add_message(struct run *run, const struct call *call, struct str text,
@@ -236,6 +305,7 @@ enum result record_done(struct run *run, struct call *call)
     struct told told = told_of(run, call);
 
     told.full_response = told.full_content = call->text;
+    TRY(end_attempt(run, call, "used"));
     TRY(tell(run, call, EVENT_token_end, token_fields, &told));
     switch (call->prompt.kind) {
     case CALL_CRITIQUE:
@@ -254,14 +324,32 @@ enum result record_done(struct run *run, struct call *call)
                      (struct json_text){ STR_NONE });
 }
 
+static enum result note_failure(struct run *run, const struct told *told)
+{
+    CLEANUP(buf_free) struct buf failure = { 0 };
+
+    fields_write(&failure, told, error_fields);
+    return transcript_agent_failed(run->db, run->debate.debate_id, told->agent,
+                                   (struct json_text){ buf_view(&failure) });
+}
+
 enum result record_failed(struct run *run, struct call *call)
 {
     struct told told = told_of(run, call);
+    struct agent_report report = { .fault = AGENT_UNKNOWN };
 
-    told.error_type = STR("provider_error");
-    told.message = STR("The agent gave no answer");
+    if (call->attempt_id.at)
+        agent_report(&report, call->running);
+    told.error_type = str_from(agent_fault_name(report.fault));
+    told.message = report.message.at ? report.message : STR("The agent gave no answer");
     told.phase = str_from(phase_name(call->prompt.kind));
+    told.provider = run->agents[call->agent].provider;
+    told.recoverable = true; /* the debate goes on */
+    run->problem = arena_str(run->arena, told.message);
+    TRY(end_attempt(run, call, NULL));
+    TRY(tell_discard(run, call));
     TRY(tell(run, call, EVENT_agent_error, error_fields, &told));
+    TRY(note_failure(run, &told));
     return step_done(run->db, run->job, call->step, STR("failed"), STR_NONE,
                      (struct json_text){ STR_NONE });
 }
@@ -270,6 +358,7 @@ enum result record_partial(struct run *run, struct call *call)
 {
     struct str text = buf_view(&call->heard);
 
+    TRY(end_attempt(run, call, "discarded"));
     if (!text.len)
         return OK;
     if (call->prompt.kind != CALL_VOTE)

@@ -102,6 +102,7 @@ BEGIN {
     units[""] = ""; units["s"] = " seconds"; units["ms"] = " milliseconds"
     units["bytes"] = " bytes"; units["1/min"] = " a minute"; units["1/s"] = " a second"
     units["user id"] = ", the number of a user"
+    units["tokens"] = " tokens"; units["USD"] = " US dollars"
     types["TEXT"] = "Text"; types["SECRET"] = "Secret"; types["PATH"] = "Path"
     types["LIST"] = "List"; types["FLAG"] = "Flag"
 }

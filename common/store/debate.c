@@ -138,8 +138,9 @@ static enum result insert_rows(struct db *db, const struct debate_draft *draft,
 
         TRY(db_run(NULL, db,
                    "INSERT INTO debate_agents (org_id, debate_id, agent, position, provider,"
-                   " role) VALUES ($1, $2, $3, $4, $5, $6)",
-                   BIND(start->debate_id, agent->agent, (int64_t)i, agent->provider, agent->role)));
+                   " role, model, persona) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+                   BIND(start->debate_id, agent->agent, (int64_t)i, agent->provider, agent->role,
+                        agent->model, agent->persona)));
     }
     return OK;
 }

@@ -10,7 +10,7 @@
 #define JOB_DEBATE STR("debate")
 
 struct debate_agent {
-    struct str agent, provider, role;
+    struct str agent, provider, role, model, persona; /* the last two may be STR_NONE */
 };
 
 struct debate_draft {

@@ -1,18 +1,41 @@
 #include "common/store/transcript.h"
 
 static const struct field agent_row[] = {
-    { FIELD(struct transcript_agent, agent) },
-    { FIELD(struct transcript_agent, provider) },
-    { FIELD(struct transcript_agent, role) },
-    { 0 },
+    { FIELD(struct transcript_agent, agent) },   { FIELD(struct transcript_agent, provider) },
+    { FIELD(struct transcript_agent, role) },    { FIELD(struct transcript_agent, model) },
+    { FIELD(struct transcript_agent, persona) }, { 0 },
 };
 
 enum result transcript_agents(struct list *out, struct db *db, struct str debate_id)
 {
     return db_all(out, db, agent_row, sizeof(struct transcript_agent),
-                  "SELECT agent, provider, role FROM debate_agents"
+                  "SELECT agent, provider, role, model, persona FROM debate_agents"
                   " WHERE org_id = $1 AND debate_id = $2 ORDER BY position, agent",
                   BIND(debate_id));
+}
+
+struct failures {
+    struct str list;
+};
+
+static const struct field failures_row[] = { { FIELD(struct failures, list) }, { 0 } };
+
+enum result transcript_agent_failed(struct db *db, struct str debate_id, struct str agent,
+                                    struct json_text failure)
+{
+    struct failures failures;
+
+    TRY(db_one(&failures, db, failures_row, ERR_NOT_FOUND,
+               "SELECT failures FROM debate_agents"
+               " WHERE org_id = $1 AND debate_id = $2 AND agent = $3",
+               BIND(debate_id, agent)));
+    struct str open = str_slice(failures.list, 0, failures.list.len - 1); /* without its ] */
+    struct str longer = arena_printf(db_arena(db), STR_FMT "%s" STR_FMT "]", STR_ARG(open),
+                                     open.len > 1 ? "," : "", STR_ARG(failure.text));
+    return db_run(NULL, db,
+                  "UPDATE debate_agents SET failures = $4"
+                  " WHERE org_id = $1 AND debate_id = $2 AND agent = $3",
+                  BIND(debate_id, agent, (struct json_text){ longer }));
 }
 
 enum result transcript_message_add(struct db *db, const struct transcript_message *in)

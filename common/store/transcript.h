@@ -7,8 +7,8 @@
 
 #include "common/db/db.h"
 
-struct transcript_agent { /* strings live in the session's arena */
-    struct str agent, provider, role;
+struct transcript_agent {                             /* strings live in the session's arena */
+    struct str agent, provider, role, model, persona; /* the last two may be STR_NONE */
 };
 
 struct transcript_message {
@@ -40,6 +40,9 @@ struct transcript_outcome {
 
 /* In the order of the create request; of struct transcript_agent. */
 MUST_USE enum result transcript_agents(struct list *out, struct db *db, struct str debate_id);
+/* One more line in the list of what went wrong with an agent. */
+MUST_USE enum result transcript_agent_failed(struct db *db, struct str debate_id, struct str agent,
+                                             struct json_text failure);
 MUST_USE enum result transcript_message_add(struct db *db, const struct transcript_message *in);
 MUST_USE enum result transcript_critique_add(struct db *db, const struct transcript_critique *in);
 MUST_USE enum result transcript_vote_add(struct db *db, const struct transcript_vote *in);

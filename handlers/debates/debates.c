@@ -1,7 +1,7 @@
 /* debates.c - start, read, list and cancel debates (domain debates, 2).
  *
  * A handler checks what the field tables cannot and asks the store; the run itself is a job. */
-#include "handlers/handler.h"
+#include "handlers/debates/agents.h"
 
 #include "common/base/settings.h"
 #include "common/store/debate.h"
@@ -23,7 +23,8 @@ static const struct field create_in[] = {
     { FIELD(struct debate_create_in, question), .trim = true, .min = 1, .max = 10000,
       .doc = "The same as task" },
     { FIELD(struct debate_create_in, agents),
-      .doc = "Names of agents, as a list or separated by commas" },
+      .doc = "Agents as provider, provider:model or provider|model|persona|role, or as objects of "
+             "these; a list or separated by commas" },
     { FIELD(struct debate_create_in, rounds), .min = 1, .max = 20,
       .doc = "Rounds of critique and revision; cut to the server's limit" },
     { FIELD(struct debate_create_in, consensus), .max = 64, .doc = "majority or unanimous" },
@@ -49,118 +50,17 @@ static const struct field created_out[] = {
     { FIELD(struct debate_created, task), .doc = "As accepted" },
     { FIELD_TEXTS(struct debate_created, agents), .doc = "Who takes part" },
     { FIELD(struct debate_created, rounds), .doc = "As cut to the server's limit" },
-    { FIELD(struct debate_created, demo), .doc = "Demo agents answer" },
+    { FIELD(struct debate_created, demo), .doc = "Only demo agents answer" },
     { 0 },
 };
 
-static enum result bad_agents(struct request *r, struct str message)
+/* Results of demo agents are marked as such only where no other agent takes part. */
+static bool all_demo(const struct list *agents)
 {
-    return refuse(r, ERR_VALIDATION, .field = STR("agents"), .message = message);
-}
-
-/* Names of the request's agents: a list of texts or objects with a name, or a comma string. */
-static enum result agent_names(struct list *out, struct request *r, struct json_text given_agents)
-{
-    struct json_object *value;
-    struct str *names = arena_array(r->arena, 32, sizeof(*names)), part;
-    size_t count = 0;
-
-    TRY(json_parse(&value, r->arena, given_agents.text, &json_limits_wide, NULL));
-    struct str rest = json_str(value);
-    while (str_split(&part, &rest, ',') && count < 32)
-        if (str_trim(part).len)
-            names[count++] = str_trim(part);
-    if (json_object_is_type(value, json_type_array)) {
-        size_t items = json_object_array_length(value);
-
-        if (items > 10)
-            return bad_agents(r, STR("Field 'agents' must have at most 10 items"));
-        for (size_t i = 0; i < items; i++) {
-            struct json_object *item = json_object_array_get_idx(value, i);
-            struct str name = json_str(item);
-
-            if (!name.at && !json_get_str(&name, item, "name") &&
-                !json_get_str(&name, item, "provider"))
-                return bad_agents(
-                    r, arena_printf(r->arena, "Field 'agents[%zu]' must be of type string", i));
-            names[count++] = name;
-        }
-    } else if (!json_object_is_type(value, json_type_string)) {
-        return bad_agents(r, STR("Field 'agents' must be a list"));
-    }
-    *out = (struct list){ names, count };
-    return OK;
-}
-
-/* "demo|model|persona|role", "demo" or "demo-name" (debates.md 4.2). */
-static enum result take_agent(struct debate_agent *out, struct request *r, struct str spec,
-                              size_t index)
-{
-    static const char *const roles[] = { "proposer", "critic", "synthesizer" };
-    struct str rest = spec, provider, part, persona = STR_NONE, role = STR_NONE;
-
-    if (!str_split(&provider, &rest, '|'))
-        provider = spec;
-    if (str_split(&part, &rest, '|') && str_split(&persona, &rest, '|'))
-        (void)str_split(&role, &rest, '|');
-    if (!str_is(provider, "demo") && !str_starts(provider, STR("demo-")))
-        return refuse(r, ERR_PROVIDER_NOT_CONFIGURED, .field = STR("agents"),
-                      .message = arena_printf(r->arena,
-                                              "No provider is configured for agent '" STR_FMT "'",
-                                              STR_ARG(str_cut(provider, 64))),
-                      .suggestion = STR("Use demo agents, for example \"agents\": [\"demo\", "
-                                        "\"demo-skeptic\", \"demo-optimist\"]"),
-                      .use_playground = true);
-    struct str name =
-        persona.len ? arena_printf(r->arena, "demo-" STR_FMT, STR_ARG(persona)) : provider;
-    if (!field_matches(PATTERN_AGENT, name))
-        return bad_agents(r,
-                          arena_printf(r->arena, "Field 'agents[%zu]' has invalid format", index));
-    *out = (struct debate_agent){ .agent = name,
-                                  .provider = STR("demo"),
-                                  .role = role.len ? role : str_from(roles[index % 3]) };
-    return OK;
-}
-
-/* A name that stands twice gets a number: names are the keys of all that is said. */
-static void make_unique(struct request *r, struct debate_agent *agents, size_t index)
-{
-    int number = 1;
-    struct str name = agents[index].agent;
-
-    for (size_t i = 0; i < index; i++) {
-        if (!str_eq(agents[i].agent, agents[index].agent))
-            continue;
-        agents[index].agent =
-            arena_printf(r->arena, STR_FMT "-%d", STR_ARG(str_cut(name, 28)), ++number);
-        i = (size_t)-1; /* the new name is compared from the start */
-    }
-}
-
-static enum result choose_agents(struct list *out, struct request *r,
-                                 const struct debate_create_in *in)
-{
-    static const struct str fallback[] = { { "demo-pragmatist", 15 },
-                                           { "demo-skeptic", 12 },
-                                           { "demo-optimist", 13 } };
-    struct list names = { (void *)fallback, COUNT(fallback) };
-
-    if (in->agents.text.at)
-        TRY(agent_names(&names, r, in->agents));
-    if (names.count == 0)
-        names = (struct list){ (void *)fallback, COUNT(fallback) };
-    if (names.count < 2)
-        return bad_agents(r, STR("Field 'agents' must have at least 2 items"));
-    if ((int64_t)names.count > setting_int(SETTING_MAX_AGENTS))
-        return bad_agents(r, arena_printf(r->arena, "Field 'agents' must have at most %lld items",
-                                          (long long)setting_int(SETTING_MAX_AGENTS)));
-    struct debate_agent *agents = arena_array(r->arena, names.count, sizeof(*agents));
-    for (size_t i = 0; i < names.count; i++) {
-        TRY(take_agent(&agents[i], r, ((const struct str *)names.at)[i], i));
-        make_unique(r, agents, i);
-    }
-    *out = (struct list){ agents, names.count };
-    return OK;
+    for (size_t i = 0; i < agents->count; i++)
+        if (!str_is(((const struct debate_agent *)agents->at)[i].provider, "demo"))
+            return false;
+    return true;
 }
 
 static enum result choose_consensus(struct str *out, struct request *r, struct str wanted)
@@ -185,9 +85,8 @@ static enum result debate_start(struct request *r)
                                   .user_id = r->who.user_id,
                                   .trace_id = r->trace_id,
                                   .rounds = in->rounds,
-                                  .request = { r->body },
-                                  .is_demo = true };
-    struct debate_created out = { .success = true, .demo = true, .status = STR("created") };
+                                  .request = { r->body } };
+    struct debate_created out = { .success = true, .status = STR("created") };
 
     if (!draft.task.len)
         return refuse(r, ERR_MISSING_FIELD, .field = STR("task"),
@@ -197,7 +96,8 @@ static enum result debate_start(struct request *r)
     if (draft.rounds > setting_int(SETTING_MAX_ROUNDS))
         draft.rounds = setting_int(SETTING_MAX_ROUNDS);
     TRY(choose_consensus(&draft.consensus, r, in->consensus));
-    TRY(choose_agents(&draft.agents, r, in));
+    TRY(agents_choose(&draft.agents, r, in->agents));
+    draft.is_demo = out.demo = all_demo(&draft.agents);
     TRY(debate_create(&out.debate_id, r->db, &draft, setting_int(SETTING_MAX_QUEUED)));
 
     struct str *names = arena_array(r->arena, draft.agents.count, sizeof(*names));
@@ -207,7 +107,8 @@ static enum result debate_start(struct request *r)
     out.task = draft.task;
     out.rounds = draft.rounds;
     out.agents = (struct list){ names, draft.agents.count };
-    reply_header(r, "X-Aragora-Demo", STR("1"));
+    if (out.demo)
+        reply_header(r, "X-Aragora-Demo", STR("1"));
     return reply(r, &out);
 }
 
@@ -243,7 +144,7 @@ static const struct field debate_out[] = {
     { FIELD(struct debate, rounds_used), .doc = "Rounds run" },
     { FIELD(struct debate, error), .doc = "Why it failed" },
     { FIELD(struct debate, receipt_id), .doc = "Its signed record" },
-    { FIELD_AS("demo", struct debate, is_demo), .doc = "Demo agents answered" },
+    { FIELD_AS("demo", struct debate, is_demo), .doc = "Only demo agents answered" },
     { FIELD_AS("cursor_seq", struct debate, last_seq), .doc = "Last event that this reflects" },
     { FIELD(struct debate, cursor), .doc = "The same for the stream: epoch and seq" },
     { FIELD(struct debate, created_at), .doc = "When it was accepted" },

@@ -1,0 +1,244 @@
+"""Debates of real models: what clients, texts and attempts say when a provider does as it should
+not. Each fault is met on both interfaces."""
+
+import os
+import signal
+import time
+
+import pytest
+from conftest import System
+from models import KEY
+
+FINAL = ("completed", "failed", "cancelled")
+BOTH = pytest.mark.parametrize("provider", ["openai-api", "ollama"])
+
+
+def agent(provider, model, name):
+    return {"provider": provider, "model": model, "name": name}
+
+
+def start(system, *agents, rounds=1, task="Should we move billing to event sourcing?"):
+    reply = system.client.post("/api/v1/debates",
+                               json={"task": task, "rounds": rounds, "agents": list(agents)})
+    assert reply.status_code == 200, reply.text
+    return reply.json()["debate_id"]
+
+
+def look(system, debate):
+    found = system.client.get(f"/api/v1/debates/{debate}").json()
+    events = system.client.get(f"/api/v1/debates/{debate}/events",
+                               params={"limit": 500}).json()["events"]
+    return found, events
+
+
+def wait(system, debate, until=lambda found, events: found["status"] in FINAL, seconds=60):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found, events = look(system, debate)
+        if until(found, events):
+            return found, events
+        time.sleep(0.02)
+    raise AssertionError((found, events[-3:]))
+
+
+def run(system, *agents, **options):
+    debate = start(system, *agents, **options)
+    found, events = wait(system, debate)
+    check_stream(events)
+    attempts = system.rows("SELECT a.* FROM provider_attempts a JOIN jobs j ON j.job_id = a.job_id"
+                           " WHERE j.subject_id = ? ORDER BY a.started_at", debate)
+    assert all(a["ended_at"] and a["outcome"] != "in_flight" for a in attempts)
+    return found, events, attempts
+
+
+def check_stream(events):
+    """Each call begins and ends once; deltas that do not count were called back."""
+    types = [e["type"] for e in events]
+    assert types.count("token_start") == types.count("token_end") + types.count("token_discard")
+    assert types.count("debate_end") == 1
+
+
+def of(events, kind, name=None):
+    return [e for e in events if e["type"] == kind and (name is None or e["agent"] == name)]
+
+
+def test_models_debate_to_a_verdict(system):
+    found, events, attempts = run(system, agent("openai-api", "ok", "ann"),
+                                  agent("openai-api", "bytes", "bob"), "ollama:ok")
+    assert found["status"] == "completed" and found["demo"] is False
+    assert "Ünïcode survives: 漢字 🎉." in found["final_answer"]
+    assert not of(events, "agent_error")
+    assert len(of(events, "critique")) == 6 and len(of(events, "vote")) == 3
+    assert {e["data"]["severity"] for e in of(events, "critique")} == {4}
+    assert {e["data"]["choice"] for e in of(events, "vote")} == {"ann"}
+    assert {a["outcome"] for a in attempts} == {"used"}
+    assert len(attempts) == 3 + 6 + 3 + 3 + 1
+    for attempt in attempts:
+        assert attempt["model_served"].endswith("-served")
+        assert attempt["tokens_out"] == 20 and not attempt["estimated"]
+        assert attempt["first_byte_at"] and len(attempt["request_digest"]) == 64
+    costs = {a["model_asked"]: a["cost_micro_usd"] for a in attempts}
+    assert costs["bytes"] is None  # its price is not known
+    priced = [a for a in attempts if a["model_asked"] == "ok" and a["provider"] == "openai-api"]
+    for attempt in priced:
+        assert attempt["cost_micro_usd"] == attempt["tokens_in"] * 2 + 20 * 8
+    local = [a for a in attempts if a["provider"] == "ollama"]
+    assert local and all(a["cost_micro_usd"] == 0 for a in local)
+
+
+def test_replies_are_stored_sealed(system):
+    _, _, attempts = run(system, agent("openai-api", "ok", "ann"), agent("ollama", "ok", "bob"))
+    assert all(a["reply"] and b"measure" not in a["reply"] for a in attempts)
+
+
+# model, error_type, attempts of its proposal, their outcome
+FAULTS = [
+    ("failing", "network", 3, "failed"),
+    ("missing", "model", 1, "failed"),
+    ("error_whole", "validation", 1, "failed"),
+    ("error_inside", None, 1, "failed"),
+    ("cut", "network", 2, "failed"),
+    ("no_end", "protocol", 2, "failed"),
+    ("empty", "empty", 2, "failed"),
+    ("long", "truncated", 1, "failed"),
+    ("garbled", "protocol", 2, "failed"),
+    ("hanging", "timeout", 1, "failed"),
+    ("stalling", "timeout", 1, "failed"),
+]
+
+
+@BOTH
+@pytest.mark.parametrize("model,error,tries,outcome", FAULTS)
+def test_a_failing_agent_is_absent_and_the_debate_goes_on(system, provider, model, error, tries,
+                                                          outcome):
+    before = len(system.models.calls_of(model))
+    found, events, attempts = run(system, agent("openai-api", "ok", "ann"), agent("demo", "", "bob"),
+                                  agent(provider, model, "bad"))
+    assert found["status"] == "completed" and found["final_answer"]
+    errors = of(events, "agent_error", "bad")
+    assert errors and all(e["data"]["message"] and e["data"]["recoverable"] for e in errors)
+    if error:
+        assert {e["data"]["error_type"] for e in errors} == {error}
+    assert not of(events, "agent_message", "bad") and not of(events, "vote", "bad")
+    mine = [a for a in attempts if a["model_asked"] == model]
+    assert {a["outcome"] for a in mine} == {outcome} and all(a["error"] for a in mine)
+    assert len([a for a in mine if a["step"] == "0/proposal/bad"]) == tries
+    assert len(system.models.calls_of(model)) - before == len(mine)
+    texts = system.rows("SELECT content FROM debate_messages WHERE agent = 'bad'"
+                        " AND debate_id = ?", found["id"])
+    assert texts == []
+    failures = system.rows("SELECT failures FROM debate_agents WHERE debate_id = ? AND agent = 'bad'",
+                           found["id"])
+    assert '"phase":"proposal"' in failures[0]["failures"]
+
+
+def test_a_refusal_is_marked_as_one(system):
+    _, events, attempts = run(system, agent("openai-api", "ok", "ann"), "demo",
+                              agent("openai-api", "refusing", "bad"))
+    mine = [a for a in attempts if a["model_asked"] == "refusing"]
+    assert {a["outcome"] for a in mine} == {"refused"}
+    assert {e["data"]["error_type"] for e in of(events, "agent_error")} == {"content_policy"}
+
+
+@pytest.mark.parametrize("model,seconds", [("limited", 1), ("limited_by_date", 1)])
+def test_what_the_server_asks_to_wait_is_waited(system, model, seconds):
+    _, events, attempts = run(system, agent("openai-api", model, "ann"), "demo")
+    first, second = system.models.calls_of(model)[:2]
+    assert second["at"] - first["at"] >= seconds
+    assert not of(events, "agent_error")
+    assert [a["outcome"] for a in attempts if a["step"] == "0/proposal/ann"] == ["failed", "used"]
+    assert attempts[0]["cost_micro_usd"] == 0
+
+
+def test_text_of_one_attempt_only_is_kept(system):
+    found, events, attempts = run(system, agent("openai-api", "cut_once", "ann"), "demo")
+    assert [a["outcome"] for a in attempts if a["step"] == "0/proposal/ann"] == ["failed", "used"]
+    mine = [e for e in events if e.get("task_id") == "ann:0/proposal/ann"]
+    assert [e["type"] for e in mine] == ["token_start", "token_discard", "token_start", "token_end",
+                                         "agent_message"]
+    assert mine[0]["data"]["attempt_id"] == mine[1]["data"]["attempt_id"]
+    assert mine[2]["data"]["attempt_id"] != mine[0]["data"]["attempt_id"]
+    assert "mid-" not in mine[-1]["data"]["content"]
+
+
+@pytest.mark.parametrize("model", ["odd", "thinker"])
+def test_a_parameter_that_is_refused_is_left_out_once(system, model):
+    _, events, attempts = run(system, agent("openai-api", model, "ann"), "demo")
+    assert not of(events, "agent_error")
+    proposals = [a for a in attempts if a["step"] == "0/proposal/ann"]
+    assert [a["outcome"] for a in proposals] == ["used"]
+    assert len(system.models.calls_of(model)) == 2 * len(attempts)
+
+
+def test_one_proposal_is_no_debate(system):
+    found, events, _ = run(system, agent("openai-api", "ok", "ann"),
+                           agent("openai-api", "missing", "bad"))
+    assert found["status"] == "completed" and found["consensus_reached"] is False
+    assert "measure" in found["final_answer"]
+    verdict = of(events, "consensus")[-1]["data"]
+    assert verdict["status"] == "insufficient_participation"
+    assert not of(events, "critique")
+
+
+def test_no_proposal_is_an_error_that_says_why(system):
+    found, events, _ = run(system, agent("openai-api", "missing", "ann"),
+                           agent("openai-api", "missing", "bob"))
+    assert found["status"] == "failed" and "not found" in found["error"]
+
+
+def test_the_key_appears_nowhere(system):
+    found, events, _ = run(system, agent("openai-api", "ok", "ann"), "demo",
+                           agent("openai-api", "leaky", "bad"))
+    assert of(events, "agent_error")[0]["data"]["error_type"] == "auth"
+    assert KEY not in str(events) and KEY not in str(found)
+    assert KEY.encode() not in system.log_text()
+    for file in system.server.data.rglob("*"):
+        if file.is_file():
+            assert KEY.encode() not in file.read_bytes(), file
+
+
+@BOTH
+@pytest.mark.parametrize("model", ["hanging", "stalling"])
+def test_a_cancel_closes_the_connection_within_a_second(provider, model):
+    system = System(ARAGORA_FIRST_BYTE_TIMEOUT="60", ARAGORA_STREAM_CHUNK_TIMEOUT="60")
+    debate = start(system, agent(provider, model, "ann"), "demo")
+    end = time.monotonic() + 10
+    while not system.models.calls_of(model) and time.monotonic() < end:
+        time.sleep(0.01)
+    time.sleep(0.3)  # its text, if any, has arrived
+    call = system.models.calls_of(model)[0]
+    cancelled = time.monotonic()
+    assert system.client.post(f"/api/v1/debates/{debate}/cancel").status_code == 200
+    found, events = wait(system, debate)
+    while not call["closed"] and time.monotonic() < cancelled + 5:
+        time.sleep(0.01)
+    assert call["closed"] and call["closed"] - cancelled < 1
+    assert found["status"] == "cancelled"
+    attempt, = system.rows("SELECT * FROM provider_attempts")
+    assert attempt["outcome"] == "discarded" and attempt["estimated"]
+    partial = system.rows("SELECT content FROM debate_messages WHERE agent = 'ann' AND is_partial = 1")
+    assert [p["content"] for p in partial] == ([] if model == "hanging" else ["We should "])
+    assert system.stop() == 0
+
+
+def test_a_kill_repeats_only_the_calls_in_flight():
+    system = System(ARAGORA_FIRST_BYTE_TIMEOUT="60", ARAGORA_STREAM_CHUNK_TIMEOUT="60")
+    debate = start(system, agent("openai-api", "slow", "ann"), agent("ollama", "slow", "bob"))
+    wait(system, debate, lambda found, events: len(of(events, "critique")) >= 1 or found["status"] in FINAL)
+    time.sleep(0.2)
+    for pid, line in system.server.children():
+        if "aragora-debated" in line:
+            os.kill(pid, signal.SIGKILL)
+    found, events = wait(system, debate)
+    assert found["status"] == "completed"
+    check_stream(events)
+    attempts = system.rows("SELECT * FROM provider_attempts")
+    lost = [a for a in attempts if a["outcome"] == "lost"]
+    used = [a for a in attempts if a["outcome"] == "used"]
+    assert 1 <= len(lost) <= 2 and len(used) == 2 + 2 + 2 + 2 + 1
+    assert len(attempts) == len(lost) + len(used)
+    assert len(system.models.calls) == len(attempts)
+    for attempt in lost:
+        assert attempt["estimated"] and attempt["cost_micro_usd"] == attempt["reserved_micro_usd"]
+        assert attempt["tokens_out"] == 4096 and attempt["ended_at"]
+    assert system.stop() == 0
