@@ -8,7 +8,7 @@
 #include <openssl/crypto.h>
 
 #define META_KEY   STR("master_key")
-#define KEY_DIGITS (2 * SEAL_KEY_BYTES)
+#define KEY_DIGITS (2 * (size_t)SEAL_KEY_BYTES)
 
 static enum result key_load(struct seal_key *out, struct arena *arena, struct str path)
 {

@@ -117,24 +117,27 @@ static enum result out_of_reach(struct request *r, const struct provider *provid
                   .use_playground = true);
 }
 
-/* Never a silent stand-in: what cannot answer is refused, with what would help. */
-static enum result find_provider(const struct provider **out, struct request *r, struct str name)
+/* Never a silent stand-in: what cannot answer is refused, with what would help. NULL: refused. */
+static const struct provider *find_provider(struct request *r, struct str name)
 {
     const struct provider *provider = provider_find(name);
 
-    if (!provider)
-        return unknown_provider(r, name);
+    if (!provider) {
+        (void)unknown_provider(r, name);
+        return NULL;
+    }
     switch (provider_state(provider)) {
+    case PROVIDER_READY:
+        return provider;
     case PROVIDER_NO_KEY:
-        return not_configured(r, provider);
+        (void)not_configured(r, provider);
+        return NULL;
     case PROVIDER_NOT_HERE:
     case PROVIDER_AWAY:
-        return out_of_reach(r, provider);
-    case PROVIDER_READY:
-        break;
+        (void)out_of_reach(r, provider);
+        return NULL;
     }
-    *out = provider;
-    return OK;
+    return NULL;
 }
 
 static enum result check_model(struct request *r, const struct provider *provider, struct str model)
@@ -172,9 +175,10 @@ static enum result take_agent(struct debate_agent *out, struct request *r,
                               const struct agent_spec *spec, size_t index)
 {
     static const char *const roles[] = { "proposer", "critic", "synthesizer" };
-    const struct provider *provider = NULL;
+    const struct provider *provider = find_provider(r, spec->provider);
 
-    TRY(find_provider(&provider, r, spec->provider));
+    if (!provider)
+        return r->refusal.result;
     TRY(check_model(r, provider, spec->model));
     if (spec->role.len && !agent_role_known(spec->role))
         return bad_agents(r,

@@ -74,10 +74,13 @@ int open_postgres(void **state)
 
 int close_databases(void **state)
 {
-    static const char *const files[] = {
-        "aragora.db",       "aragora.db-wal",        "aragora.db-shm",
-        "keys/receipt.pem", "keys/demo-receipt.pem", "keys"
-    };
+    static const char *const files[] = { "aragora.db",
+                                         "aragora.db-wal",
+                                         "aragora.db-shm",
+                                         "keys/receipt.pem",
+                                         "keys/demo-receipt.pem",
+                                         "keys/master.key",
+                                         "keys" };
     char name[128];
 
     (void)state;
