@@ -1,7 +1,8 @@
 /* phase.c - the calls of one phase, side by side on one thread.
  *
- * Each result commits as it arrives. Twice a second one transaction looks for a cancel and
- * stores the running texts, so that who joins late, and who cancels, has them (decision 20). */
+ * They start together; each result commits as it arrives. Twice a second one transaction looks for
+ * a cancel and stores the running texts, so that who joins late, and who cancels, has them
+ * (decision 20). */
 #include "common/base/clock.h"
 #include "common/base/crypto.h"
 #include "debated/debate_run.h"
@@ -59,11 +60,6 @@ static bool stop_asked(const struct run *run)
     return run->options.stop && atomic_load(run->options.stop);
 }
 
-static enum result write_start(struct run *run, void *arg)
-{
-    return record_start(run, arg);
-}
-
 static enum result write_end(struct run *run, void *arg)
 {
     struct call *call = arg;
@@ -76,8 +72,21 @@ static enum result write_retry(struct run *run, void *arg)
     return record_retry(run, arg);
 }
 
-/* The attempt is stored before anything is sent. */
-static enum result call_begin(struct run *run, struct call *call)
+struct begins {
+    struct call **at;
+    size_t count;
+};
+
+static enum result write_starts(struct run *run, void *arg)
+{
+    const struct begins *begins = arg;
+
+    for (size_t i = 0; i < begins->count; i++)
+        TRY(record_start(run, begins->at[i]));
+    return OK;
+}
+
+static enum result call_start(struct run *run, struct call *call)
 {
     const struct transcript_agent *agent = &run->agents[call->agent];
     const struct agent_request request = { .provider = agent->provider,
@@ -86,20 +95,32 @@ static enum result call_begin(struct run *run, struct call *call)
                                            .http = run->http,
                                            .prompt = &call->prompt };
 
+    return agent_start(&call->running, &request);
+}
+
+/* The attempts are stored before anything is sent, in one transaction: ten agents have ninety
+ * critiques, and none would say a word before the disk has kept the start of the last. */
+static enum result calls_begin(struct run *run, struct begins *begins)
+{
+    if (!begins->count)
+        return OK;
     if (stop_asked(run))
         return ERR_UNAVAILABLE;
     if (monotonic_us() >= run->deadline_us)
         return ERR_TIMEOUT;
-    TRY(agent_start(&call->running, &request));
-    TRY(run_write(run, write_start, call));
-    call->discarded = false;
-    call->attempts++;
-    call->due_us = 0;
+    for (size_t i = 0; i < begins->count; i++)
+        TRY(call_start(run, begins->at[i]));
+    TRY(run_write(run, write_starts, begins));
+    for (size_t i = 0; i < begins->count; i++) {
+        begins->at[i]->discarded = false;
+        begins->at[i]->attempts++;
+        begins->at[i]->due_us = 0;
+    }
     return OK;
 }
 
-/* Takes over what an earlier runner has done; begins the rest. */
-static enum result call_open(struct run *run, struct call *call)
+/* Takes over what an earlier runner has done. */
+static enum result call_find(struct run *run, struct call *call)
 {
     struct step step = { 0 };
 
@@ -107,15 +128,13 @@ static enum result call_open(struct run *run, struct call *call)
     enum result result = step_find(&step, run->db, run->job, call->step);
     if (result != ERR_NOT_FOUND)
         TRY(result);
-    if (str_is(step.status, "done") || str_is(step.status, "failed")) {
-        call->done = true;
-        if (step.text.at)
-            call->text = arena_str(run->arena, step.text);
-        return OK;
-    }
+    call->opened = true;
     call->attempts = step.attempts;
     call->discarded = str_is(step.status, "retry");
-    return call_begin(run, call);
+    call->done = str_is(step.status, "done") || str_is(step.status, "failed");
+    if (call->done && step.text.at)
+        call->text = arena_str(run->arena, step.text);
+    return OK;
 }
 
 /* *due_us: when another try begins. false: none may help. */
@@ -158,8 +177,6 @@ static enum result call_turn(struct run *run, struct call *call, int64_t now_us)
     size_t before = call->heard.len;
     int64_t again_us;
 
-    if (!call->running)
-        return now_us < call->due_us ? OK : call_begin(run, call);
     enum call_state state = agent_advance(call->running, &call->heard, now_us, &call->due_us);
 
     if (call->heard.len > before) {
@@ -182,7 +199,8 @@ static enum result call_turn(struct run *run, struct call *call, int64_t now_us)
 struct phase {
     struct call *calls;
     size_t count;
-    int64_t at_once; /* 0: all */
+    int64_t at_once;              /* 0: all */
+    struct begins active, begins; /* room for all */
 };
 
 static enum result write_running_texts(struct run *run, void *arg)
@@ -219,32 +237,44 @@ static void sleep_until(const struct run *run, int64_t now_us, int64_t next_us)
         usleep((useconds_t)(next_us - now_us));
 }
 
-/* A turn of every call under way, then sleeps until one is due. *open: some are not done. */
-static enum result phase_turn(struct run *run, struct phase *phase, bool *open, int64_t *look_us)
+/* Lists the calls that are under way, as many as may be at once; begins those that are due. */
+static enum result phase_begin(struct run *run, struct phase *phase, int64_t now_us)
 {
-    int64_t now_us = monotonic_us(), next_us = *look_us, at_once = 0;
+    struct begins *active = &phase->active, *begins = &phase->begins;
 
-    *open = false;
+    active->count = begins->count = 0;
     for (size_t i = 0; i < phase->count; i++) {
         struct call *call = &phase->calls[i];
 
+        if (phase->at_once && active->count == (size_t)phase->at_once)
+            break;
+        if (!call->opened)
+            TRY(call_find(run, call));
         if (call->done)
             continue;
-        *open = true;
-        if (phase->at_once && at_once == phase->at_once)
-            break;
-        at_once++;
-        if (!call->opened) {
-            call->opened = true;
-            TRY(call_open(run, call));
-        }
-        if (!call->done)
+        active->at[active->count++] = call;
+        if (!call->running && call->due_us <= now_us)
+            begins->at[begins->count++] = call;
+    }
+    return calls_begin(run, begins);
+}
+
+/* A turn of every call under way, then sleeps until one is due. *open: some are not done. */
+static enum result phase_turn(struct run *run, struct phase *phase, bool *open, int64_t *look_us)
+{
+    int64_t now_us = monotonic_us(), next_us = *look_us;
+    struct begins *active = &phase->active;
+
+    TRY(phase_begin(run, phase, now_us));
+    *open = active->count > 0;
+    for (size_t i = 0; i < active->count; i++) {
+        struct call *call = active->at[i];
+
+        if (call->running)
             TRY(call_turn(run, call, now_us));
-        if (call->done) {
+        if (call->done)
             next_us = now_us; /* another may take its place */
-            continue;
-        }
-        if (call->due_us < next_us)
+        else if (call->due_us < next_us)
             next_us = call->due_us;
     }
     if (now_us >= run->deadline_us && *open)
@@ -261,8 +291,11 @@ static enum result phase_turn(struct run *run, struct phase *phase, bool *open, 
 
 enum result phase_run(struct run *run, struct call *calls, size_t count)
 {
-    struct phase phase = { calls, count,
-                           count ? run->options.agents.at_once[calls[0].prompt.kind] : 0 };
+    struct phase phase = { calls,
+                           count,
+                           count ? run->options.agents.at_once[calls[0].prompt.kind] : 0,
+                           { arena_array(run->arena, count, sizeof(struct call *)), 0 },
+                           { arena_array(run->arena, count, sizeof(struct call *)), 0 } };
     int64_t look_us = monotonic_us() + LOOK_US;
     enum result result = OK, kept;
     bool open = true;
