@@ -39,7 +39,7 @@ def behind(web_server):
 
 
 class Server:
-    def __init__(self, before=None, host="127.0.0.1", program_arguments=(), folder_mode=0o700, **settings):
+    def __init__(self, before=None, host=None, program_arguments=(), folder_mode=0o700, **settings):
         """before: one that is dead, whose data directory and stream port this one takes over."""
         self.settings = settings
         self.ws_port = before.ws_port if before else free_port()
@@ -47,7 +47,8 @@ class Server:
         self.folder.chmod(folder_mode)
         self.data = self.folder / "data"
         self.process = subprocess.Popen(
-            [BIN / "aragora", "serve", "--host", host, "--port", "0", "--ws-port", str(self.ws_port), *program_arguments],
+            [BIN / "aragora", "serve", "--port", "0", "--ws-port", str(self.ws_port),
+             *(("--host", host) if host else ()), *program_arguments],
             env=clean_environment(self.data, **settings), stdout=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
         assert line.startswith("aragora: ready on "), line
