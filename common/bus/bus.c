@@ -15,6 +15,7 @@
 
 #define QUEUE_MAX  100000 /* messages; beyond, they are dropped */
 #define PATH_BYTES 108    /* sun_path */
+#define PARTS      3 /* the port's name, which the receiver subscribed to, the head, the body */
 
 static const char *const names[BUS_PORTS] = { "events", "jobs" };
 
@@ -23,8 +24,8 @@ struct bus {
     void *socket;
     pthread_mutex_t lock; /* of publishing threads */
     int lock_fd;
-    bool has_message;
-    zmq_msg_t head, body; /* the message that the caller looks at */
+    zmq_msg_t parts[PARTS]; /* of the message that the caller looks at */
+    size_t kept;
 };
 
 static enum result new_bus(struct bus **out, int type)
@@ -105,14 +106,17 @@ enum result bus_bind(struct bus **out, const char *data_directory, enum bus_port
     return result;
 }
 
+static void forget_message(struct bus *bus)
+{
+    while (bus->kept)
+        zmq_msg_close(&bus->parts[--bus->kept]);
+}
+
 void bus_close(struct bus *bus)
 {
     if (!bus)
         return;
-    if (bus->has_message) {
-        zmq_msg_close(&bus->head);
-        zmq_msg_close(&bus->body);
-    }
+    forget_message(bus);
     if (bus->socket)
         zmq_close(bus->socket);
     if (bus->context)
@@ -123,7 +127,6 @@ void bus_close(struct bus *bus)
     free(bus);
 }
 
-/* Three parts: the port's name, which the receiver subscribed to, the head, the body. */
 void bus_publish(struct bus *bus, enum bus_port port, struct str head, struct str body)
 {
     const char *name = names[port];
@@ -144,6 +147,33 @@ int bus_descriptor(const struct bus *bus)
     return fd;
 }
 
+/* Takes all parts of a message, which arrives whole (zmq_msg_recv(3)), and keeps the first ones.
+ * How many it had; 0: there was none. */
+static size_t take_parts(struct bus *bus)
+{
+    size_t count = 0;
+    bool more = true;
+
+    forget_message(bus);
+    while (more) {
+        zmq_msg_t part;
+
+        zmq_msg_init(&part);
+        if (zmq_msg_recv(&part, bus->socket, ZMQ_DONTWAIT) < 0) {
+            zmq_msg_close(&part);
+            break;
+        }
+        more = zmq_msg_more(&part);
+        if (bus->kept < PARTS) {
+            zmq_msg_init(&bus->parts[bus->kept]);
+            (void)zmq_msg_move(&bus->parts[bus->kept++], &part);
+        }
+        zmq_msg_close(&part);
+        count++;
+    }
+    return count;
+}
+
 static struct str part_view(zmq_msg_t *part)
 {
     return (struct str){ zmq_msg_data(part), zmq_msg_size(part) };
@@ -151,26 +181,14 @@ static struct str part_view(zmq_msg_t *part)
 
 bool bus_receive(struct bus *bus, struct str *head, struct str *body)
 {
-    zmq_msg_t name;
+    size_t count;
 
-    if (bus->has_message) {
-        zmq_msg_close(&bus->head);
-        zmq_msg_close(&bus->body);
-        bus->has_message = false;
-    }
-    zmq_msg_init(&name);
-    bool received = zmq_msg_recv(&name, bus->socket, ZMQ_DONTWAIT) >= 0;
-    zmq_msg_close(&name);
-    if (!received)
-        return false;
-    zmq_msg_init(&bus->head);
-    zmq_msg_init(&bus->body);
-    bus->has_message = true;
-    /* A message arrives whole (zmq_msg_recv(3)), so these do not wait. */
-    if (zmq_msg_recv(&bus->head, bus->socket, 0) < 0 ||
-        zmq_msg_recv(&bus->body, bus->socket, 0) < 0)
-        return false;
-    *head = part_view(&bus->head);
-    *body = part_view(&bus->body);
+    do {
+        count = take_parts(bus);
+        if (!count)
+            return false;
+    } while (count != PARTS); /* not ours */
+    *head = part_view(&bus->parts[1]);
+    *body = part_view(&bus->parts[2]);
     return true;
 }

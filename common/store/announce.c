@@ -48,7 +48,7 @@ bool announced_read(struct announced *out, struct str head)
     if (!str_split(&read.org_id, &head, '\n') || !str_split(&read.loop_id, &head, '\n') ||
         !str_split(&read.type, &head, '\n') || !str_split(&read.agent, &head, '\n') ||
         !str_split(&read.task_id, &head, '\n') || !str_split(&seq, &head, '\n') ||
-        !str_split(&agent_seq, &head, '\n'))
+        !str_split(&agent_seq, &head, '\n') || head.at)
         return false;
     if (!str_int(&read.seq, seq, 0, INT64_MAX) ||
         !str_int(&read.agent_seq, agent_seq, 0, INT64_MAX))

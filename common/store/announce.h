@@ -11,7 +11,7 @@
 MUST_USE enum result announce_open(const char *data_directory);
 void announce_close(void);
 
-/* The head of a message on BUS_STREAM, borrowed from it. */
+/* The head of a message on BUS_STREAM, borrowed from it. false: of another form. */
 struct announced {
     struct str org_id, loop_id, type, agent, task_id;
     int64_t seq;       /* 0: a delta, which is not stored */
