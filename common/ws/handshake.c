@@ -18,13 +18,9 @@
 
 #define ACCEPT_GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11" /* RFC 6455 1.3 */
 
-struct header {
-    struct str name, value;
-};
-
 struct head {
     struct str start; /* request or status line */
-    struct header headers[HEADERS_MAX];
+    struct ws_header headers[HEADERS_MAX];
     size_t count, bytes;
 };
 
@@ -84,7 +80,7 @@ static struct str line_take(struct str *rest)
 }
 
 /* White space before the colon and a folded line fail here: neither leaves a token. */
-static bool header_read(struct header *out, struct str line)
+static bool header_read(struct ws_header *out, struct str line)
 {
     struct str name, value;
     size_t colon;
@@ -95,7 +91,7 @@ static bool header_read(struct header *out, struct str line)
     value = str_trim(str_slice(line, colon + 1, line.len));
     if (!is_token(name) || !is_value(str_slice(line, colon + 1, line.len)))
         return false;
-    *out = (struct header){ name, value };
+    *out = (struct ws_header){ name, value };
     return true;
 }
 
@@ -137,7 +133,7 @@ static struct str head_value(const struct head *head, const char *name, struct a
     struct str joined = STR_NONE;
 
     for (size_t i = 0; i < head->count; i++) {
-        const struct header *header = &head->headers[i];
+        const struct ws_header *header = &head->headers[i];
 
         if (!str_eq_nocase(header->name, str_from(name)))
             continue;
@@ -270,6 +266,14 @@ static bool protocols_read(struct list *out, struct str text, struct arena *aren
     return true;
 }
 
+static struct list headers_keep(struct arena *arena, const struct head *head)
+{
+    struct ws_header *headers = arena_array(arena, head->count, sizeof(*headers));
+
+    memcpy(headers, head->headers, head->count * sizeof(*headers));
+    return (struct list){ headers, head->count };
+}
+
 enum ws_handshake ws_request_read(struct ws_request *out, struct ws_refusal *refusal,
                                   struct arena *arena, struct str input)
 {
@@ -290,9 +294,20 @@ enum ws_handshake ws_request_read(struct ws_request *out, struct ws_refusal *ref
     request.authorization = head_value(&head, "Authorization", arena);
     request.forwarded_for = head_value(&head, "X-Forwarded-For", arena);
     request.key = head_value(&head, "Sec-WebSocket-Key", arena);
+    request.headers = headers_keep(arena, &head);
     request.bytes = head.bytes;
     *out = request;
     return WS_HANDSHAKE_OK;
+}
+
+bool ws_request_has(const struct ws_request *request, struct str name)
+{
+    const struct ws_header *headers = request->headers.at;
+
+    for (size_t i = 0; i < request->headers.count; i++)
+        if (str_eq_nocase(headers[i].name, name))
+            return true;
+    return false;
 }
 
 bool ws_request_offers(const struct ws_request *request, struct str protocol)

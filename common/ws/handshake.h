@@ -24,6 +24,10 @@ struct ws_refusal {
     const char *reason;
 };
 
+struct ws_header {
+    struct str name, value;
+};
+
 /* What a client asked for. Absent headers are absent strings. */
 struct ws_request {
     struct str path, query; /* still percent-encoded; the query without "?", maybe with a token */
@@ -31,6 +35,7 @@ struct ws_request {
     struct str forwarded_for; /* all X-Forwarded-For lines, joined by ", " */
     struct str key;
     struct list protocols; /* struct str each, in the client's order */
+    struct list headers;   /* struct ws_header each: all that were sent */
     size_t bytes;          /* of the head; the input behind it is frames already */
 };
 
@@ -39,6 +44,8 @@ struct ws_request {
 MUST_USE enum ws_handshake ws_request_read(struct ws_request *out, struct ws_refusal *refusal,
                                            struct arena *arena, struct str input);
 
+/* Was there such a header? Case does not count. */
+bool ws_request_has(const struct ws_request *request, struct str name);
 /* Did the client offer this sub-protocol? Case counts. */
 bool ws_request_offers(const struct ws_request *request, struct str protocol);
 

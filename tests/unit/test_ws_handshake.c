@@ -52,6 +52,9 @@ static void an_upgrade_is_read_and_answered(void **state)
     assert_true(str_is(request.forwarded_for, "10.0.0.1, 10.0.0.2"));
     assert_int_equal(request.protocols.count, 3);
     assert_true(str_is(((struct str *)request.protocols.at)[1], "access_token.t2"));
+    assert_int_equal(request.headers.count, 11);
+    assert_true(ws_request_has(&request, STR("x-forwarded-for")));
+    assert_false(ws_request_has(&request, STR("x-forwarded")));
     assert_true(ws_request_offers(&request, STR("other")));
     assert_false(ws_request_offers(&request, STR("Aragora-v1")));
     ws_request_accept(&out, &request, STR("aragora-v1"));
