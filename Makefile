@@ -36,7 +36,7 @@ SQL   := $(sort $(wildcard common/db/migrations/*.sql))
 
 MANUAL := $(wildcard man/*.[1-8]) $(patsubst man/%.in,$(B)/man/%,$(wildcard man/*.in))
 
-.PHONY: all deps demo run check check-san unit api faults bench lint format install clean help
+.PHONY: all deps demo run check check-san unit api stream faults bench lint format install clean help
 .SECONDARY:
 
 all: $(PROGS) $(MANUAL)
@@ -93,7 +93,7 @@ run: deps
 ## check: install what is missing, build, run every test
 check: deps
 	$(MAKE) all $(TESTS)
-	sh tests/run.sh $(TESTS) tests/api tests/faults tests/provider
+	sh tests/run.sh $(TESTS) tests/api tests/stream tests/faults tests/provider
 
 ## check-san: the unit tests under the sanitizers
 check-san: deps
@@ -106,6 +106,10 @@ unit: $(TESTS)
 ## api: the tests against the running programs alone
 api: all
 	sh tests/run.sh tests/api tests/provider
+
+## stream: the tests of clients that follow debates over WebSocket
+stream: all
+	TEST_BIN=$(abspath $(B))/bin sh tests/run.sh tests/stream
 
 ## faults: programs killed at random moments; KILL_SEED=n repeats a run
 faults: all

@@ -3,6 +3,7 @@
 #include "common/base/clock.h"
 #include "common/base/crypto.h"
 #include "streamd/hub.h"
+#include "streamd/join.h"
 #include "streamd/server.h"
 #include "streamd/session.h"
 
@@ -122,11 +123,22 @@ static void enqueue(struct client *client, struct frame *frame)
     client_flush_later(client);
 }
 
+bool client_is_ending(const struct client *client)
+{
+    return client->state == CLIENT_CLOSING || client->gone;
+}
+
+/* Without the first, which is on its way: it may be a snapshot that is greater than the queue. */
+static size_t waiting_bytes(const struct queue *queue)
+{
+    return queue->count ? queue->bytes - queue_first(queue)->len - FRAME_COST : 0;
+}
+
 void client_send(struct client *client, struct frame *frame)
 {
-    if (client->state == CLIENT_CLOSING || client->gone)
+    if (client_is_ending(client))
         return;
-    if (client->queue.bytes + frame->len > client->server->config->queue_max)
+    if (waiting_bytes(&client->queue) > client->server->config->queue_max)
         client_drop(client, WS_TRY_LATER, "Slow consumer");
     else
         enqueue(client, frame);
@@ -152,15 +164,16 @@ void client_close(struct client *client, int64_t code, const char *reason)
 {
     CLEANUP(buf_free) struct buf close_frame = { 0 };
 
-    if (client->state == CLIENT_CLOSING || client->gone)
+    if (client_is_ending(client))
         return;
-    hub_leave(client);
     if (client->state != CLIENT_HANDSHAKE) {
         ws_frame_close(&close_frame, WS_SERVER, code, str_from(reason));
         send_bytes(client, &close_frame);
     }
     client->state = CLIENT_CLOSING;
     client->close_due_us = monotonic_us() + CLOSE_US;
+    client->waiting = false; /* reads on, to see the end */
+    server_watch(client->server, client);
     client_flush_later(client);
 }
 
@@ -221,6 +234,8 @@ void client_flush(struct client *client)
         server_remove(client->server, client);
         return;
     }
+    if (client->state == CLIENT_CLOSING)
+        hub_leave(client); /* not while it closed: the hub may have been sending to it */
     if (client->state == CLIENT_CLOSING && !client->queue.count)
         shutdown(client->fd, SHUT_WR); /* the peer answers with its close, then ends */
     if (client->want_write != (client->queue.count > 0)) {
@@ -260,14 +275,14 @@ static void handshake(struct client *client)
     CLEANUP(buf_free) struct buf answer = { 0 };
     struct ws_request request;
     struct ws_refusal refusal;
+    struct arena *turn = client->server->turn; /* the head may hold a token: it is not kept */
 
     if (answer_health(client))
         return;
-    enum ws_handshake step =
-        ws_request_read(&request, &refusal, client->arena, buf_view(&client->head));
+    enum ws_handshake step = ws_request_read(&request, &refusal, turn, buf_view(&client->head));
     if (step == WS_HANDSHAKE_MORE)
         return;
-    if (step == WS_HANDSHAKE_OK && !session_path_known(request.path)) {
+    if (step == WS_HANDSHAKE_OK && !join_path_known(request.path)) {
         refusal = (struct ws_refusal){ 404, "There is no stream at this path" };
         step = WS_HANDSHAKE_REFUSED;
     }
@@ -286,7 +301,7 @@ static void handshake(struct client *client)
     client->close_due_us = 0;
     client->ping_us = monotonic_us() + client->server->config->ping_us;
     send_bytes(client, &answer);
-    session_join(client, &request);
+    join_start(client, &request);
     server_watch(client->server, client);
 }
 
@@ -329,20 +344,31 @@ static void frames(struct client *client, struct str input)
     struct ws_message got;
     enum ws_event event = WS_MESSAGE;
 
-    while (event == WS_MESSAGE && client->state != CLIENT_CLOSING && !client->gone) {
+    while (event == WS_MESSAGE && !client->waiting && !client_is_ending(client)) {
         event = ws_parse(&got, &client->parser, &input);
         if (event == WS_MESSAGE)
             message(client, &got);
         else if (event == WS_VIOLATION)
             client_close(client, client->parser.violation.code, client->parser.violation.reason);
     }
+    if (client->waiting)
+        buf_str(&client->head, input);
 }
 
-void client_joined(struct client *client)
+void client_wait(struct client *client)
 {
+    client->waiting = true;
     server_watch(client->server, client);
-    frames(client, buf_view(&client->head));
-    buf_free(&client->head);
+}
+
+void client_go_on(struct client *client)
+{
+    CLEANUP(buf_free) struct buf rest = client->head;
+
+    client->head = (struct buf){ 0 };
+    client->waiting = false;
+    server_watch(client->server, client);
+    frames(client, buf_view(&rest));
 }
 
 static void take(struct client *client, struct str input)
@@ -362,7 +388,7 @@ void client_readable(struct client *client)
     static char input[READ_BYTES];
     ssize_t got = 1;
 
-    for (int i = 0; i < READS_A_TURN && got > 0 && client->state != CLIENT_JOINING; i++) {
+    for (int i = 0; i < READS_A_TURN && got > 0 && !client->waiting; i++) {
         got = recv(client->fd, input, sizeof(input), 0);
         if (got > 0)
             take(client, (struct str){ input, (size_t)got });

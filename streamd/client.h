@@ -15,7 +15,7 @@ struct subscription;
 
 enum client_state {
     CLIENT_HANDSHAKE, /* reading the HTTP head */
-    CLIENT_JOINING,   /* upgraded; its token is being looked up, nothing is read meanwhile */
+    CLIENT_JOINING,   /* upgraded; who it is is being looked up */
     CLIENT_OPEN,
     CLIENT_CLOSING, /* a close frame is queued; what is left goes out, then the socket closes */
 };
@@ -34,13 +34,15 @@ struct client {
     enum client_state state;
     struct arena *arena; /* strings of the handshake and the principal */
     struct str address;
-    struct buf head; /* until the handshake is done; then what came behind it */
+    struct buf head; /* what was read but not understood: of the handshake, or while waiting */
     struct ws_parser parser;
     struct queue queue;
 
     struct principal who;
     bool authenticated;
-    struct str wanted_loop; /* of the path or query; STR_NONE: none */
+    bool unlimited;         /* in connections and messages */
+    bool waiting;           /* its token is being looked up; nothing is read meanwhile */
+    struct str wanted_loop; /* of the path or query, as it came; STR_NONE: none */
     int64_t wanted_from;    /* its last_seq; -1: none */
     char public_id[16];     /* as connection_info shows it */
 
@@ -50,6 +52,8 @@ struct client {
     int64_t opened_us, heartbeat_us, ping_us, pong_due_us, progress_us, close_due_us;
     int64_t bucket_us; /* when the messages' bucket is full again */
     int bad_messages;  /* in a row */
+    int refused;       /* messages, since refused_us */
+    int64_t refused_us;
     bool flush_due, want_write, gone;
     struct client *next_due; /* of those to flush */
     struct client *prev, *next;
@@ -67,13 +71,16 @@ void client_close(struct client *client, int64_t code, const char *reason);
 void client_drop(struct client *client, int64_t code, const char *reason);
 
 void client_readable(struct client *client);
-/* Its token was looked up: goes on with what it sent meanwhile. */
-void client_joined(struct client *client);
+/* Until its token was looked up, nothing more that it sends is read. */
+void client_wait(struct client *client);
+void client_go_on(struct client *client);
 /* At the end of the turn. */
 void client_flush_later(struct client *client);
 void client_leave(struct client *client); /* the peer has gone */
 /* May free the client. */
 void client_flush(struct client *client);
+/* It closes, or has gone: what is sent to it is thrown away. */
+bool client_is_ending(const struct client *client);
 /* Once a second: pings, heartbeats, limits of time. */
 void client_tick(struct client *client, int64_t now_us);
 /* Its queue is so long that replayed events must wait. */

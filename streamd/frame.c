@@ -12,6 +12,7 @@ struct frame *frame_bytes(struct str bytes)
         abort();
     frame->refs = 1;
     frame->len = bytes.len;
+    frame->payload_len = 0;
     memcpy(frame->at, bytes.at, bytes.len);
     return frame;
 }
@@ -19,9 +20,12 @@ struct frame *frame_bytes(struct str bytes)
 struct frame *frame_text(struct str text)
 {
     CLEANUP(buf_free) struct buf bytes = { 0 };
+    struct frame *frame;
 
     ws_frame_text(&bytes, WS_SERVER, text);
-    return frame_bytes(buf_view(&bytes));
+    frame = frame_bytes(buf_view(&bytes));
+    frame->payload_len = text.len;
+    return frame;
 }
 
 struct frame *frame_share(struct frame *frame)
@@ -34,4 +38,9 @@ void frame_drop(struct frame *frame)
 {
     if (frame && --frame->refs == 0)
         free(frame);
+}
+
+struct str frame_payload(const struct frame *frame)
+{
+    return (struct str){ frame->at + frame->len - frame->payload_len, frame->payload_len };
 }

@@ -6,7 +6,7 @@
 
 struct frame {
     unsigned refs;
-    size_t len;
+    size_t len, payload_len;
     char at[];
 };
 
@@ -16,5 +16,8 @@ struct frame *frame_text(struct str text);
 struct frame *frame_bytes(struct str bytes);
 struct frame *frame_share(struct frame *frame);
 void frame_drop(struct frame *frame); /* NULL is fine */
+
+/* The text that frame_text() was given; borrowed. */
+struct str frame_payload(const struct frame *frame);
 
 #endif

@@ -4,27 +4,13 @@
 #include "common/base/log.h"
 #include "streamd/server.h"
 #include "streamd/session.h"
+#include "streamd/table.h"
+#include "streamd/text.h"
 
 #include <stdlib.h>
-#include <uthash.h>
 
-#define TEXT_MAX  (256 * 1024)     /* bytes of a running text that is kept for who joins late */
-#define TEXT_IDLE (900 * US_PER_S) /* its end was missed */
-#define SWEEP_AGAIN                                                                                \
-    (10 * US_PER_S) /* a transaction may commit that late after it took its time                   \
-                     */
-
-/* What an agent is saying now. */
-struct text {
-    struct text *next;
-    struct str agent, task_id; /* behind the struct */
-    struct buf heard;
-    int64_t last;      /* agent_seq of the last delta in heard */
-    int64_t start_seq; /* of its token_start */
-    int64_t heard_us;
-    bool whole; /* from the first delta on, without a gap */
-    char names[];
-};
+/* A transaction may commit that late after it took its time. */
+#define SWEEP_AGAIN (10 * US_PER_S)
 
 struct subscription {
     struct client *client;
@@ -33,11 +19,11 @@ struct subscription {
     int64_t sent;      /* seq */
     int64_t replay_to; /* seq; 0: no replay is under way */
     int64_t replayed;
-    bool opening; /* its snapshot is being read */
+    uint64_t opening; /* the ticket of the snapshot that it waits for; 0: of none */
 };
 
 struct loop {
-    UT_hash_handle hh;
+    struct table_place place;
     struct hub *hub;
     struct str org_id, loop_id; /* in key */
     struct subscription *subscriptions;
@@ -50,9 +36,11 @@ struct loop {
 
 struct hub {
     struct server *server;
-    struct loop *loops;
-    struct utc newest; /* of what the sweep saw */
+    struct table loops; /* by loop_key() */
+    struct buf key;
+    struct utc since; /* of the next sweep */
     bool sweeping;
+    uint64_t tickets; /* given out */
 };
 
 struct hub *hub_new(struct server *server)
@@ -62,177 +50,95 @@ struct hub *hub_new(struct server *server)
     if (!hub)
         abort();
     hub->server = server;
-    hub->newest = utc_now();
     return hub;
+}
+
+/* Until the next call. */
+static struct str loop_key(struct hub *hub, struct str org_id, struct str loop_id)
+{
+    buf_clear(&hub->key);
+    buf_str(&hub->key, org_id);
+    buf_char(&hub->key, '\n'); /* in no id */
+    buf_str(&hub->key, loop_id);
+    return buf_view(&hub->key);
 }
 
 static struct loop *loop_find(struct hub *hub, struct str org_id, struct str loop_id)
 {
-    char key[512];
-    struct loop *loop = NULL;
-
-    if (org_id.len + 1 + loop_id.len > sizeof(key))
-        return NULL;
-    memcpy(key, org_id.at ? org_id.at : "", org_id.len);
-    key[org_id.len] = '\n';
-    memcpy(key + org_id.len + 1, loop_id.at, loop_id.len);
-    HASH_FIND(hh, hub->loops, key, org_id.len + 1 + loop_id.len, loop);
-    return loop;
+    return table_find(&hub->loops, loop_key(hub, org_id, loop_id));
 }
 
 static struct loop *loop_get(struct hub *hub, struct str org_id, struct str loop_id)
 {
-    struct loop *loop = loop_find(hub, org_id, loop_id);
-    size_t len = org_id.len + 1 + loop_id.len;
+    struct str key = loop_key(hub, org_id, loop_id);
+    struct loop *loop = table_find(&hub->loops, key);
 
-    if (loop || len > 512)
+    if (loop)
         return loop;
-    loop = calloc(1, sizeof(*loop) + len);
+    loop = calloc(1, sizeof(*loop) + key.len);
     if (!loop)
         abort();
-    memcpy(loop->key, org_id.at ? org_id.at : "", org_id.len);
-    loop->key[org_id.len] = '\n';
-    memcpy(loop->key + org_id.len + 1, loop_id.at, loop_id.len);
+    memcpy(loop->key, key.at, key.len);
     loop->hub = hub;
     loop->org_id = (struct str){ loop->key, org_id.len };
     loop->loop_id = (struct str){ loop->key + org_id.len + 1, loop_id.len };
-    HASH_ADD(hh, hub->loops, key, len, loop);
+    table_add(&hub->loops, &loop->place, (struct str){ loop->key, key.len });
     return loop;
-}
-
-static void text_free(struct loop *loop, struct text *text)
-{
-    struct text **at = &loop->texts;
-
-    while (*at != text)
-        at = &(*at)->next;
-    *at = text->next;
-    buf_free(&text->heard);
-    free(text);
 }
 
 static void loop_release(struct loop *loop)
 {
     if (loop->subscriptions || loop->texts || loop->reading)
         return;
-    HASH_DEL(loop->hub->loops, loop);
+    table_remove(&loop->hub->loops, &loop->place);
+    free(loop);
+}
+
+static void loop_free(void *arg, struct table_place *place)
+{
+    struct loop *loop = (struct loop *)place;
+
+    (void)arg;
+    texts_free(&loop->texts);
     free(loop);
 }
 
 void hub_free(struct hub *hub)
 {
-    struct loop *loop, *next;
-
-    HASH_ITER(hh, hub->loops, loop, next)
-    {
-        while (loop->texts)
-            text_free(loop, loop->texts);
-        HASH_DEL(hub->loops, loop);
-        free(loop);
-    }
+    table_each(&hub->loops, loop_free, NULL);
+    table_free(&hub->loops);
+    buf_free(&hub->key);
     free(hub);
 }
 
 size_t hub_loops(const struct hub *hub)
 {
-    return HASH_COUNT(hub->loops);
+    return hub->loops.count;
 }
 
-/* --- Running texts ----------------------------------------------------------------------- */
+/* --- Deltas ------------------------------------------------------------------------------ */
 
-static struct text *text_find(const struct loop *loop, struct str agent, struct str task_id)
-{
-    struct text *text = loop->texts;
-
-    while (text && !(str_eq(text->agent, agent) && str_eq(text->task_id, task_id)))
-        text = text->next;
-    return text;
-}
-
-static struct text *text_new(struct loop *loop, struct str agent, struct str task_id)
-{
-    struct text *text = calloc(1, sizeof(*text) + agent.len + task_id.len);
-
-    if (!text)
-        abort();
-    memcpy(text->names, agent.at, agent.len);
-    memcpy(text->names + agent.len, task_id.at, task_id.len);
-    text->agent = (struct str){ text->names, agent.len };
-    text->task_id = (struct str){ text->names + agent.len, task_id.len };
-    text->next = loop->texts;
-    loop->texts = text;
-    return text;
-}
-
-/* An event of the journal: a text begins anew, or is over. */
-static void texts_follow(struct loop *loop, struct str type, struct str agent, struct str task_id,
-                         int64_t seq)
-{
-    struct text *text;
-
-    if (str_is(type, "debate_end")) {
-        while (loop->texts)
-            text_free(loop, loop->texts);
-        return;
-    }
-    if (!str_starts(type, STR("token_")))
-        return;
-    text = text_find(loop, agent, task_id);
-    if (text && seq > text->start_seq)
-        text_free(loop, text);
-    if (str_is(type, "token_start") && (!text || seq > text->start_seq)) {
-        text = text_new(loop, agent, task_id);
-        text->start_seq = seq;
-        text->heard_us = monotonic_coarse_us();
-        text->whole = true;
-    }
-}
-
-static struct str delta_token(struct arena *arena, struct str json)
-{
-    struct json_object *frame, *data;
-    struct str token = STR_NONE;
-
-    if (json_parse(&frame, arena, json, &json_limits_wide, NULL) == OK &&
-        json_get(&data, frame, "data"))
-        (void)json_get_str(&token, data, "token");
-    return token;
-}
-
-static void delta_keep(struct hub *hub, struct text *text, const struct announced *announced,
-                       struct str json)
-{
-    struct str token;
-
-    text->heard_us = monotonic_coarse_us();
-    if (!text->whole)
-        return;
-    text->whole = announced->agent_seq == text->last + 1 && text->heard.len < TEXT_MAX;
-    token = text->whole ? delta_token(hub->server->turn, json) : STR_NONE;
-    text->last = announced->agent_seq;
-    buf_str(&text->heard, token);
-}
-
-/* Only to who has been sent the start of that text; its end has the whole. */
+/* To who has been sent the start of that text; to others with that start. */
 static void delta_send(struct hub *hub, const struct announced *announced, struct str json)
 {
     struct loop *loop = loop_find(hub, announced->org_id, announced->loop_id);
-    struct text *text = loop ? text_find(loop, announced->agent, announced->task_id) : NULL;
-    struct frame *frame = NULL;
-    struct subscription *next;
+    struct text *text = loop ? text_find(loop->texts, announced->agent, announced->task_id) : NULL;
+    struct frame *frame;
 
     if (!text)
         return;
-    delta_keep(hub, text, announced, json);
-    for (struct subscription *s = loop->subscriptions; s; s = next) {
-        next = s->next_of_loop;
-        if (s->opening || s->sent < text->start_seq)
-            continue;
-        if (!frame)
-            frame = frame_text(json);
-        client_send(s->client, frame);
-    }
+    frame = frame_text(json);
+    text_hear(text, announced->agent_seq, frame);
+    for (struct subscription *s = loop->subscriptions; s; s = s->next_of_loop)
+        if (!s->opening && s->sent >= text->start_seq)
+            client_send(s->client, frame);
     frame_drop(frame);
+}
+
+static void deltas_send(struct client *client, const struct text *text)
+{
+    for (size_t i = 0; i < text->count; i++)
+        client_send(client, text->deltas[i]);
 }
 
 /* --- Events ------------------------------------------------------------------------------ */
@@ -243,18 +149,6 @@ static void send_replay_end(struct subscription *s)
     session_replay_end(s->client, s->loop->loop_id, s->replayed, s->sent);
 }
 
-/* If it is the next one. */
-static void offer(struct subscription *s, int64_t seq, struct frame *frame)
-{
-    if (s->opening || seq != s->sent + 1)
-        return;
-    s->sent = seq;
-    s->replayed++;
-    client_send(s->client, frame);
-    if (s->replay_to && s->sent >= s->replay_to && s->client->state == CLIENT_OPEN)
-        send_replay_end(s);
-}
-
 /* The first seq that somebody who can take it lacks; 0: nobody lacks any. */
 static int64_t lacking(const struct loop *loop)
 {
@@ -262,7 +156,7 @@ static int64_t lacking(const struct loop *loop)
 
     for (const struct subscription *s = loop->subscriptions; s; s = s->next_of_loop)
         if (!s->opening && s->sent < loop->known && !client_is_full(s->client) &&
-            (!from || s->sent + 1 < from))
+            !client_is_ending(s->client) && (!from || s->sent + 1 < from))
             from = s->sent + 1;
     return from;
 }
@@ -282,18 +176,25 @@ static void read_on(struct loop *loop)
     reader_ask(loop->hub->server->reader, query);
 }
 
-static void deliver(struct loop *loop, int64_t seq, struct str json)
+/* An event to whom it follows for. stored: read for who fell behind, so that who has enough to
+ * take may fall behind further. */
+static void deliver(struct loop *loop, int64_t seq, struct str json, bool stored)
 {
+    const struct text *begun = text_started(loop->texts, seq);
     struct frame *frame = NULL;
-    struct subscription *next;
 
-    for (struct subscription *s = loop->subscriptions; s; s = next) {
-        next = s->next_of_loop; /* sending may end this one */
-        if (s->opening || seq != s->sent + 1)
+    for (struct subscription *s = loop->subscriptions; s; s = s->next_of_loop) {
+        if (s->opening || seq != s->sent + 1 || (stored && client_is_full(s->client)))
             continue;
         if (!frame)
             frame = frame_text(json);
-        offer(s, seq, frame);
+        s->sent = seq;
+        s->replayed++;
+        client_send(s->client, frame);
+        if (begun)
+            deltas_send(s->client, begun);
+        if (s->replay_to && seq >= s->replay_to)
+            send_replay_end(s);
     }
     frame_drop(frame);
 }
@@ -311,15 +212,16 @@ void hub_event(struct hub *hub, const struct announced *announced, struct str js
                     : loop_find(hub, announced->org_id, announced->loop_id);
     if (!loop)
         return;
-    texts_follow(loop, announced->type, announced->agent, announced->task_id, announced->seq);
+    texts_follow(&loop->texts, announced->type, announced->agent, announced->task_id,
+                 announced->seq);
     if (announced->seq > loop->known)
         loop->known = announced->seq;
-    deliver(loop, announced->seq, json);
+    deliver(loop, announced->seq, json, false);
     read_on(loop);
     loop_release(loop);
 }
 
-void hub_moved(struct hub *hub, struct str org_id, struct str loop_id, int64_t last_seq)
+static void loop_moved(struct hub *hub, struct str org_id, struct str loop_id, int64_t last_seq)
 {
     struct loop *loop = loop_find(hub, org_id, loop_id);
 
@@ -337,10 +239,11 @@ void hub_events(struct hub *hub, const struct query *query)
     if (!loop)
         return;
     loop->reading = false;
-    loop->stalled = query->result != OK || query->events.count == 0;
+    loop->stalled = query->result != OK || !query->events.count || events[0].seq != query->from;
     for (size_t i = 0; i < query->events.count; i++) {
-        texts_follow(loop, events[i].type, events[i].agent, events[i].task_id, events[i].seq);
-        deliver(loop, events[i].seq, events[i].json);
+        texts_follow(&loop->texts, events[i].type, events[i].agent, events[i].task_id,
+                     events[i].seq);
+        deliver(loop, events[i].seq, events[i].json, true);
     }
     read_on(loop);
     loop_release(loop);
@@ -403,13 +306,14 @@ bool hub_subscribe(struct client *client, struct str loop_id, int64_t from)
         return false;
     if (!old)
         old = subscription_new(client, loop_get(client->server->hub, client->who.org_id, loop_id));
-    old->opening = true;
+    old->opening = ++client->server->hub->tickets; /* an earlier answer is not for it */
     old->replay_to = 0;
     query = query_new(QUERY_SNAPSHOT);
     query->client_id = client->id;
+    query->ticket = old->opening;
     query->loop_id = arena_str(query->arena, loop_id);
-    query->who.org_id =
-        client->who.org_id.at ? arena_str(query->arena, client->who.org_id) : STR_NONE;
+    if (client->authenticated)
+        query->visible_org = arena_str(query->arena, client->who.org_id);
     query->from = from;
     reader_ask(client->server->reader, query);
     return true;
@@ -430,6 +334,18 @@ void hub_leave(struct client *client)
         subscription_free(client->subscriptions);
 }
 
+void hub_reopen(struct client *client)
+{
+    struct str loops[SUBSCRIPTIONS_MAX];
+    size_t count = 0;
+
+    for (const struct subscription *s = client->subscriptions; s; s = s->next_of_client)
+        loops[count++] = arena_str(client->server->turn, s->loop->loop_id);
+    hub_leave(client);
+    while (count)
+        (void)hub_subscribe(client, loops[--count], -1); /* as many as there were */
+}
+
 void hub_resume(struct client *client)
 {
     for (struct subscription *s = client->subscriptions; s; s = s->next_of_client)
@@ -444,114 +360,110 @@ bool hub_progress(const struct client *client, int64_t *last_seq)
     return true;
 }
 
-/* The running texts whose start the snapshot has: from memory when they are whole there, else as
- * they were last stored. */
-static struct str running_json(const struct loop *loop, const struct query *query)
+/* The running texts whose start the client has: as they were heard, else as last stored. */
+static struct str running_json(const struct loop *loop, const struct query *query, int64_t has)
 {
     CLEANUP(buf_free) struct buf json = { 0 };
     const struct running_text *stored = query->running.at;
+    struct arena *turn = loop->hub->server->turn;
 
     buf_char(&json, '[');
-    for (const struct text *text = loop->texts; text; text = text->next)
-        if (text->whole && text->heard.len && text->start_seq <= query->state.last_seq)
-            session_running_text(&json, text->agent, text->task_id, buf_view(&text->heard),
-                                 text->last);
+    for (struct text *text = loop->texts; text; text = text->next)
+        if (text->count && text->start_seq <= has)
+            session_running_text(&json, text->agent, text->task_id, text_said(text, turn),
+                                 (int64_t)text->count);
     for (size_t i = 0; i < query->running.count; i++) {
-        const struct text *text = text_find(loop, stored[i].agent, stored[i].task_id);
+        const struct text *text = text_find(loop->texts, stored[i].agent, stored[i].task_id);
 
-        if (!text || !text->whole)
+        if (!text || (!text->count && text->start_seq <= has))
             session_running_text(&json, stored[i].agent, stored[i].task_id, stored[i].text,
                                  stored[i].text_seq);
     }
     buf_char(&json, ']');
-    return arena_str(loop->hub->server->turn, buf_view(&json));
+    return arena_str(turn, buf_view(&json));
 }
 
-/* The loop may turn out to be a public one of another organisation. */
-static struct subscription *settle(struct subscription *s, const struct query *query)
+/* The loop may turn out to be a public one of another organisation, or one no more. */
+static struct subscription *settle(struct subscription *s, struct str org_id, struct str loop_id)
 {
     struct client *client = s->client;
 
-    if (str_eq(s->loop->org_id, query->org_id))
+    if (str_eq(s->loop->org_id, org_id))
         return s;
     subscription_free(s);
-    return subscription_new(client, loop_get(client->server->hub, query->org_id, query->loop_id));
+    return subscription_new(client, loop_get(client->server->hub, org_id, loop_id));
 }
 
 static void open_at(struct subscription *s, const struct query *query)
 {
     int64_t last = query->state.last_seq;
     bool replay = query->from >= 0, ahead = query->from > last;
+    int64_t has = replay && !ahead ? query->from : last;
+    struct str running = running_json(s->loop, query, has);
 
     if (last > s->loop->known)
         s->loop->known = last;
     if (!replay || ahead)
-        session_sync(s->client, query, running_json(s->loop, query), !ahead);
-    s->opening = false;
+        session_sync(s->client, query, running, !ahead);
+    s->opening = 0;
     s->replayed = 0;
-    s->sent = replay && !ahead ? query->from : last;
+    s->sent = has;
     if (!replay)
         return;
-    session_replay_start(s->client, query, last - s->sent, ahead);
+    session_replay_start(s->client, query, running, ahead);
     s->replay_to = last;
     if (s->sent >= last)
         send_replay_end(s);
 }
 
-void hub_snapshot(struct hub *hub, struct client *client, const struct query *query)
+/* Should the loop come to be, all of it is new. */
+static void open_waiting(struct subscription *s)
+{
+    session_waiting(s->client, s->loop->loop_id);
+    s->opening = 0;
+    s->sent = 0;
+}
+
+void hub_snapshot(struct client *client, const struct query *query)
 {
     struct subscription *s = subscription_of(client, query->loop_id);
 
-    (void)hub;
-    if (!s || !s->opening)
-        return; /* it has unsubscribed meanwhile */
+    if (!s || s->opening != query->ticket)
+        return; /* meanwhile it has unsubscribed, or asked again */
     if (query->result == ERR_NOT_FOUND) {
-        session_waiting(client, query->loop_id);
-        s->opening = false;
-        s->sent = 0; /* should it come to be, all of it is new */
-        read_on(s->loop);
-        return;
-    }
-    if (query->result != OK) {
+        s = settle(s, client->who.org_id, query->loop_id);
+        open_waiting(s);
+    } else if (query->result == OK) {
+        s = settle(s, query->org_id, query->loop_id);
+        open_at(s, query);
+    } else {
         client_close(client, WS_TRY_LATER, "Database unavailable");
-        return;
     }
-    s = settle(s, query);
-    open_at(s, query);
-    if (client->state == CLIENT_OPEN)
-        read_on(s->loop);
+    read_on(s->loop);
 }
 
 /* --- Time -------------------------------------------------------------------------------- */
 
-static void texts_forget(struct loop *loop, int64_t now_us)
+static void loop_tick(void *now_us, struct table_place *place)
 {
-    struct text *next;
+    struct loop *loop = (struct loop *)place;
 
-    for (struct text *text = loop->texts; text; text = next) {
-        next = text->next;
-        if (now_us - text->heard_us > TEXT_IDLE)
-            text_free(loop, text);
-    }
+    loop->stalled = false;
+    texts_forget(&loop->texts, *(const int64_t *)now_us);
+    read_on(loop);
+    loop_release(loop);
 }
 
 void hub_tick(struct hub *hub, int64_t now_us)
 {
-    struct loop *loop, *next;
     struct query *query;
 
-    HASH_ITER(hh, hub->loops, loop, next)
-    {
-        loop->stalled = false;
-        texts_forget(loop, now_us);
-        read_on(loop);
-        loop_release(loop);
-    }
+    table_each(&hub->loops, loop_tick, &now_us);
     if (hub->sweeping)
         return;
     hub->sweeping = true;
     query = query_new(QUERY_SWEEP);
-    query->since.us = hub->newest.us - SWEEP_AGAIN;
+    query->since = hub->since;
     reader_ask(hub->server->reader, query);
 }
 
@@ -563,11 +475,12 @@ void hub_swept(struct hub *hub, const struct query *query)
     hub->sweeping = false;
     if (query->result != OK)
         return;
-    for (size_t i = 0; i < query->moved.count; i++) {
-        hub_moved(hub, moved[i].org_id, moved[i].loop_id, moved[i].last_seq);
-        if (moved[i].moved_at.us > hub->newest.us)
-            hub->newest = moved[i].moved_at;
-    }
+    for (size_t i = 0; i < query->moved.count; i++)
+        loop_moved(hub, moved[i].org_id, moved[i].loop_id, moved[i].last_seq);
+    if (query->moved.count == LOOPS_MOVED_MAX) /* there are more: from the last one on */
+        hub->since = moved[query->moved.count - 1].moved_at;
+    else if (query->moved.count)
+        hub->since.us = moved[query->moved.count - 1].moved_at.us - SWEEP_AGAIN;
     server_tenants_idle(hub->server);
     for (size_t i = 0; i < query->active.count; i++)
         server_tenant_active(hub->server, active[i].org_id, active[i].active);

@@ -22,17 +22,17 @@ struct hub *hub_new(struct server *server); /* the caller's */
 void hub_free(struct hub *hub);
 
 /* Asks for the loop's state; the answer goes to the client. from: the last seq that it has, -1:
- * it has nothing. false: it has SUBSCRIPTIONS_MAX already. */
+ * it has nothing. Replaces an earlier one of the same loop. false: it has SUBSCRIPTIONS_MAX
+ * already. */
 bool hub_subscribe(struct client *client, struct str loop_id, int64_t from);
 bool hub_unsubscribe(struct client *client, struct str loop_id); /* false: it had none */
 void hub_leave(struct client *client);                           /* all of its */
-void hub_resume(struct client *client);                          /* its queue has room again */
+void hub_reopen(struct client *client); /* all again: it is somebody else now */
+void hub_resume(struct client *client); /* its queue has room again */
 
 /* From the bus: a committed event, or a delta (announced->seq 0). */
 void hub_event(struct hub *hub, const struct announced *announced, struct str json);
-/* The table says that a loop has got so far. */
-void hub_moved(struct hub *hub, struct str org_id, struct str loop_id, int64_t last_seq);
-void hub_snapshot(struct hub *hub, struct client *client, const struct query *query);
+void hub_snapshot(struct client *client, const struct query *query);
 void hub_events(struct hub *hub, const struct query *query);
 void hub_swept(struct hub *hub, const struct query *query);
 void hub_tick(struct hub *hub, int64_t now_us); /* once a second */

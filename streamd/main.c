@@ -11,19 +11,32 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sysexits.h>
-#include <unistd.h>
+#include <time.h>
 
 #define SCHEMA_WAIT_S 60
 
-/* Whoever migrates may still be at it (decision 54). */
+/* SIGTERM and SIGINT stop the daemon: the loop reads them from a descriptor. */
+static sigset_t stop_signals(void)
+{
+    sigset_t signals;
+
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    return signals;
+}
+
+/* Whoever migrates may still be at it (decision 54). ERR_CANCELLED: stopped meanwhile. */
 static enum result read_epoch(struct str *out, struct arena *arena, const struct db_config *config)
 {
     CLEANUP(db_cleanup) struct db *db = NULL;
+    const struct timespec pause = { .tv_nsec = 100 * US_PER_MS * 1000 };
+    const sigset_t signals = stop_signals();
     enum result result = ERR_SCHEMA_OLD;
 
     for (int i = 0; i < SCHEMA_WAIT_S * 10 && result != OK; i++) {
-        if (i)
-            usleep(100000);
+        if (i && sigtimedwait(&signals, NULL, &pause) > 0)
+            return ERR_CANCELLED;
         result = db ? OK : db_open(&db, config);
         if (result != OK)
             continue;
@@ -77,13 +90,9 @@ int main(void)
 {
     CLEANUP(arena_cleanup) struct arena *arena = arena_new();
     const char *problem = "";
-    sigset_t signals;
+    const sigset_t signals = stop_signals();
 
-    /* Before any thread: all inherit it, and the loop reads them from a descriptor. */
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    sigprocmask(SIG_BLOCK, &signals, NULL);
+    sigprocmask(SIG_BLOCK, &signals, NULL); /* before any thread: all inherit it */
     signal(SIGPIPE, SIG_IGN);
     log_open("aragora-streamd", LOG_INFO, LOG_TEXT);
     if (settings_load(&problem) != OK) {
@@ -93,7 +102,7 @@ int main(void)
     setting_log_open("aragora-streamd");
     raise_descriptors();
     enum result result = serve(arena);
-    if (result == OK)
+    if (result == OK || result == ERR_CANCELLED)
         return 0;
     log_event(LOG_CRITICAL, "cannot run", "error", error_row(result)->name);
     return EX_UNAVAILABLE;

@@ -77,17 +77,22 @@ static enum result identify(struct principal *who, struct db *db, struct str tok
 
 static enum result join(struct query *query, struct db *db)
 {
-    if (!query->only_live)
+    struct str org = query->visible_org;
+
+    if (!query->only_live) {
         TRY(identify(&query->who, db, query->token));
-    if (!query->who.org_id.at)
+        if (principal_may(&query->who, STR("debates.read")))
+            org = query->who.org_id;
+    }
+    if (!org.at)
         return OK;
-    db_use(db, query->arena, query->who.org_id);
+    db_use(db, query->arena, org);
     return loops_live(&query->live, db, LIVE_SHOWN);
 }
 
 static enum result snapshot(struct query *query, struct db *db)
 {
-    TRY(loop_visible(&query->state, db, query->who.org_id, query->loop_id));
+    TRY(loop_visible(&query->state, db, query->visible_org, query->loop_id));
     query->org_id = query->state.org_id;
     db_use(db, query->arena, query->org_id);
     TRY(snapshot_read(&query->sync, &query->start, db, query->loop_id, &query->state));

@@ -28,13 +28,15 @@ struct query { /* all strings live in its arena */
     struct arena *arena;
     struct query *next;
     uint64_t client_id; /* of JOIN and SNAPSHOT */
+    uint64_t ticket;    /* SNAPSHOT: of the subscription that asks */
 
-    struct str token;           /* JOIN; STR_NONE: none was sent */
-    bool only_live;             /* JOIN: who is known, and only what it may see is asked */
-    struct principal who;       /* JOIN, out; SNAPSHOT, in */
+    struct str token;       /* JOIN; STR_NONE: none was sent */
+    bool only_live;         /* JOIN: not who, but what visible_org has */
+    struct principal who;   /* JOIN: out if a token was sent, else in */
+    struct str visible_org; /* whose loops it may see: SNAPSHOT, only_live; STR_NONE: nobody's */
     struct str org_id, loop_id; /* SNAPSHOT: org_id is out; EVENTS: in */
     int64_t from;               /* EVENTS: seq; SNAPSHOT: what the client has, -1: nothing */
-    struct utc since;           /* SWEEP */
+    struct utc since;           /* SWEEP; absent: it is the first */
 
     enum result result;
     struct list live;          /* JOIN: of struct loop_live */

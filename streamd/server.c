@@ -4,12 +4,13 @@
 #include "common/base/log.h"
 #include "common/bus/bus.h"
 #include "streamd/hub.h"
+#include "streamd/join.h"
 #include "streamd/reader.h"
-#include "streamd/session.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -17,101 +18,93 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include <uthash.h>
 
 #define BACKLOG     512
 #define EVENTS      256 /* of one epoll_wait() */
 #define ACCEPTS     64  /* of one turn */
 #define TICK_US     US_PER_S
 #define STOP_US     (5 * US_PER_S)
-#define NEWS_A_TURN 4096
+#define NEWS_A_TURN 64          /* then sockets are written to, so that a burst fills no queue */
+#define UNSENT_MAX  (64 * 1024) /* bytes that the kernel takes beyond the client's window */
 
 /* What epoll says is ready, where it is no client. */
 enum { WATCH_LISTEN = 1, WATCH_SIGNAL, WATCH_READER, WATCH_BUS, WATCH_CLIENTS = 16 };
 
 /* --- Counts ------------------------------------------------------------------------------ */
 
-struct address_count {
-    UT_hash_handle hh;
-    int64_t count;
+struct count {
+    struct table_place place;
+    int64_t clients, active; /* active: of an organisation, its loops */
     char key[];
 };
 
-struct tenant_count {
-    UT_hash_handle hh;
-    struct tenant_counts counts;
-    char key[];
-};
+static struct count *count_get(struct table *counts, struct str key)
+{
+    struct count *found = table_find(counts, key);
+
+    if (found)
+        return found;
+    found = calloc(1, sizeof(*found) + key.len);
+    if (!found)
+        abort();
+    memcpy(found->key, key.at, key.len);
+    table_add(counts, &found->place, (struct str){ found->key, key.len });
+    return found;
+}
+
+static void count_free(void *counts, struct table_place *place)
+{
+    table_remove(counts, place);
+    free((struct count *)place);
+}
 
 int64_t server_address_count(struct server *server, struct str address, int change)
 {
-    struct address_count *found = NULL;
-    int64_t count;
+    struct count *count = count_get(&server->addresses, address);
+    int64_t clients = count->clients += change;
 
-    HASH_FIND(hh, server->addresses, address.at, address.len, found);
-    if (!found && change <= 0)
-        return 0;
-    if (!found) {
-        found = calloc(1, sizeof(*found) + address.len);
-        if (!found)
-            abort();
-        memcpy(found->key, address.at, address.len);
-        HASH_ADD(hh, server->addresses, key, address.len, found);
-    }
-    count = found->count += change;
-    if (count <= 0) {
-        HASH_DEL(server->addresses, found);
-        free(found);
-    }
-    return count;
-}
-
-static struct tenant_count *tenant_get(struct server *server, struct str org_id, bool make)
-{
-    struct tenant_count *found = NULL;
-    const char *key = org_id.at ? org_id.at : "";
-
-    HASH_FIND(hh, server->tenants, key, org_id.len, found);
-    if (found || !make)
-        return found;
-    found = calloc(1, sizeof(*found) + org_id.len);
-    if (!found)
-        abort();
-    memcpy(found->key, key, org_id.len);
-    HASH_ADD(hh, server->tenants, key, org_id.len, found);
-    return found;
+    if (!clients)
+        count_free(&server->addresses, &count->place);
+    return clients;
 }
 
 struct tenant_counts server_tenant(struct server *server, struct str org_id, int change)
 {
-    struct tenant_count *found = tenant_get(server, org_id, change > 0);
+    struct count *count =
+        change > 0 ? count_get(&server->tenants, org_id) : table_find(&server->tenants, org_id);
 
-    if (!found)
+    if (!count)
         return (struct tenant_counts){ 0 };
-    found->counts.clients += change;
-    return found->counts;
+    count->clients += change;
+    return (struct tenant_counts){ count->clients, count->active };
 }
 
 void server_tenant_active(struct server *server, struct str org_id, int64_t active)
 {
-    struct tenant_count *found = tenant_get(server, org_id, false);
+    struct count *count = table_find(&server->tenants, org_id);
 
-    if (found) /* nobody of it is here: nobody asks */
-        found->counts.active = active;
+    if (count) /* nobody of it is here: nobody asks */
+        count->active = active;
+}
+
+static void tenant_idle(void *tenants, struct table_place *place)
+{
+    struct count *count = (struct count *)place;
+
+    count->active = 0;
+    if (!count->clients)
+        count_free(tenants, place);
 }
 
 void server_tenants_idle(struct server *server)
 {
-    struct tenant_count *tenant, *next;
+    table_each(&server->tenants, tenant_idle, &server->tenants);
+}
 
-    HASH_ITER(hh, server->tenants, tenant, next)
-    {
-        tenant->counts.active = 0;
-        if (tenant->counts.clients == 0) {
-            HASH_DEL(server->tenants, tenant);
-            free(tenant);
-        }
-    }
+static void counts_free(struct table *counts)
+{
+    table_each(counts, count_free, counts);
+    table_free(counts);
 }
 
 /* --- Clients ----------------------------------------------------------------------------- */
@@ -151,7 +144,7 @@ static uint32_t wishes(const struct client *client)
 {
     uint32_t events = client->want_write ? EPOLLOUT : 0;
 
-    return client->state == CLIENT_JOINING ? events : events | EPOLLIN;
+    return client->waiting ? events : events | EPOLLIN;
 }
 
 void server_watch(struct server *server, struct client *client)
@@ -206,6 +199,25 @@ static struct str address_text(char out[INET6_ADDRSTRLEN], const struct sockaddr
                : text;
 }
 
+/* A connection that cannot be taken stays in the backlog, and would wake the loop at once again. */
+static void rest_listener(struct server *server, bool full, const char *problem)
+{
+    server->full = full;
+    watch(server, server->listen_fd, WATCH_LISTEN, full ? 0 : EPOLLIN, EPOLL_CTL_MOD);
+    if (full)
+        log_event(LOG_WARNING, "connection not taken", "problem", problem);
+}
+
+/* Frames are gathered here, so the kernel need not wait for more; and who does not read is known
+ * by our queue, before the kernel has taken megabytes for it. */
+static void tune_socket(int fd)
+{
+    const int yes = 1, unsent = UNSENT_MAX;
+
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
+}
+
 static void accept_clients(struct server *server)
 {
     for (int i = 0; i < ACCEPTS; i++) {
@@ -215,10 +227,12 @@ static void accept_clients(struct server *server)
         int fd = accept4(server->listen_fd, (struct sockaddr *)&peer, &len,
                          SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-        if (fd < 0 && (errno == EMFILE || errno == ENFILE))
-            log_event(LOG_WARNING, "connection not taken", "problem", strerror(errno));
-        if (fd < 0)
+        if (fd < 0) {
+            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+                rest_listener(server, true, strerror(errno));
             return;
+        }
+        tune_socket(fd);
         server_add(server, client_new(server, fd, address_text(text, &peer)));
     }
 }
@@ -229,11 +243,14 @@ static void hear_bus(struct server *server)
 {
     struct announced announced;
     struct str head, body;
+    int heard = 0;
 
-    /* Bounded, so that a burst does not keep the sockets waiting; the tick looks again. */
-    for (int i = 0; i < NEWS_A_TURN && bus_receive(server->bus, &head, &body); i++)
+    while (heard < NEWS_A_TURN && bus_receive(server->bus, &head, &body)) {
+        heard++;
         if (announced_read(&announced, head))
             hub_event(server->hub, &announced, body);
+    }
+    server->news_left = heard == NEWS_A_TURN;
 }
 
 static void take_answer(struct server *server, const struct query *query)
@@ -242,14 +259,12 @@ static void take_answer(struct server *server, const struct query *query)
 
     switch (query->kind) {
     case QUERY_JOIN:
-        if (client && client->state != CLIENT_CLOSING && !client->gone) {
-            session_joined(client, query);
-            client_joined(client);
-        }
+        if (client && !client_is_ending(client))
+            join_answered(client, query);
         break;
     case QUERY_SNAPSHOT:
-        if (client && client->state == CLIENT_OPEN && !client->gone)
-            hub_snapshot(server->hub, client, query);
+        if (client && !client_is_ending(client))
+            hub_snapshot(client, query);
         break;
     case QUERY_EVENTS:
         hub_events(server->hub, query);
@@ -324,6 +339,8 @@ static void flush_due(struct server *server)
 
 static void tick(struct server *server, int64_t now_us)
 {
+    if (server->full && server->listen_fd >= 0)
+        rest_listener(server, false, NULL);
     hub_tick(server->hub, now_us);
     for (struct client *client = server->clients; client; client = client->next)
         client_tick(client, now_us);
@@ -333,13 +350,13 @@ static void turn(struct server *server, int64_t *tick_us, int64_t until_us)
 {
     struct epoll_event events[EVENTS];
     int64_t now_us = monotonic_us();
-    int64_t wait_us = (until_us < *tick_us ? until_us : *tick_us) - now_us;
+    int64_t wait_us = server->news_left ? 0 : (until_us < *tick_us ? until_us : *tick_us) - now_us;
     int count =
         epoll_wait(server->epoll_fd, events, EVENTS, wait_us > 0 ? (int)(wait_us / 1000) + 1 : 0);
 
+    hear_bus(server); /* first: deltas were sent before what is read of their end */
     for (int i = 0; i < count; i++)
         handle(server, &events[i]);
-    hear_bus(server);
     now_us = monotonic_us();
     if (now_us >= *tick_us) {
         tick(server, now_us);
@@ -418,7 +435,11 @@ static enum result server_open(struct server *server)
     server->signal_fd = signals_descriptor();
     if (server->epoll_fd < 0 || server->signal_fd < 0)
         return ERR_SYSTEM;
-    TRY(bus_bind(&server->bus, config->data_directory, BUS_STREAM));
+    enum result result = bus_bind(&server->bus, config->data_directory, BUS_STREAM);
+    if (result == ERR_ALREADY_EXISTS)
+        log_event(LOG_CRITICAL, "another aragora-streamd runs here", "directory",
+                  config->data_directory);
+    TRY(result);
     TRY(reader_start(&server->reader, &config->database));
     if (config->port) {
         server->listen_fd = listen_on(config->host, config->port);
@@ -435,23 +456,6 @@ static enum result server_open(struct server *server)
     return OK;
 }
 
-static void counts_free(struct server *server)
-{
-    struct address_count *address, *next_address;
-    struct tenant_count *tenant, *next_tenant;
-
-    HASH_ITER(hh, server->addresses, address, next_address)
-    {
-        HASH_DEL(server->addresses, address);
-        free(address);
-    }
-    HASH_ITER(hh, server->tenants, tenant, next_tenant)
-    {
-        HASH_DEL(server->tenants, tenant);
-        free(tenant);
-    }
-}
-
 static void server_close(struct server *server)
 {
     while (server->clients)
@@ -459,7 +463,8 @@ static void server_close(struct server *server)
     reader_stop(server->reader);
     hub_free(server->hub);
     bus_close(server->bus);
-    counts_free(server);
+    counts_free(&server->addresses);
+    counts_free(&server->tenants);
     free(server->by_slot);
     if (server->listen_fd >= 0)
         close(server->listen_fd);

@@ -6,6 +6,7 @@
 #include "common/base/segment.h"
 #include "common/db/db.h"
 #include "streamd/client.h"
+#include "streamd/table.h"
 
 struct bus;
 struct hub;
@@ -25,9 +26,6 @@ struct server_config {
     bool limits_off;
 };
 
-struct address_count;
-struct tenant_count;
-
 struct server {
     const struct server_config *config;
     struct arena *turn; /* of one turn of the loop */
@@ -40,9 +38,10 @@ struct server {
     struct client **by_slot; /* ids: generation in the upper half, slot in the lower */
     size_t slots, client_count;
     uint64_t generation;
-    struct address_count *addresses;
-    struct tenant_count *tenants;
+    struct table addresses, tenants;
     bool stopping;
+    bool news_left; /* on the bus, after a turn's share */
+    bool full;      /* no descriptor was left: the listener rests until the next tick */
 };
 
 /* Until SIGTERM or SIGINT, which must be blocked in all threads. ERR_SYSTEM: the port cannot be

@@ -3,8 +3,6 @@
 #include "common/base/id.h"
 #include "common/store/meta.h"
 
-#define MOVED_MAX 5000 /* of one look; the next goes on where it ended */
-
 enum result stream_epoch(struct str *out, struct db *db)
 {
     enum result result = meta_find(out, db, STR("stream_epoch"));
@@ -27,7 +25,9 @@ enum result loop_visible(struct loop_state *out, struct db *db, struct str org_i
 {
     return db_one(out, db_system(db), state_row, ERR_NOT_FOUND,
                   "SELECT org_id, status, last_seq, CASE WHEN ended_at IS NULL THEN 0 ELSE 1 END"
-                  " FROM loops WHERE loop_id = $2 AND (org_id = $1 OR visibility = 'public')",
+                  " FROM loops l WHERE loop_id = $2 AND (org_id = $1 OR visibility = 'public')"
+                  " AND NOT EXISTS (SELECT 1 FROM debates d WHERE d.org_id = l.org_id"
+                  "  AND d.debate_id = l.loop_id AND d.deleted_at IS NOT NULL)",
                   BIND(org_id.at ? org_id : STR(""), loop_id));
 }
 
@@ -60,9 +60,10 @@ static const struct field moved_row[] = {
 enum result loops_moved(struct list *out, struct db *db, struct utc since)
 {
     return db_all(out, db_system(db), moved_row, sizeof(struct loop_moved),
-                  "SELECT org_id, loop_id, last_seq, moved_at FROM loops WHERE moved_at >= $1"
+                  "SELECT org_id, loop_id, last_seq, moved_at FROM loops WHERE moved_at >="
+                  " CASE WHEN $1 > 0 THEN $1 ELSE (SELECT now_us()) - 10000000 END"
                   " ORDER BY moved_at LIMIT $2",
-                  BIND(since.us, (int64_t)MOVED_MAX));
+                  BIND(since.us, (int64_t)LOOPS_MOVED_MAX));
 }
 
 static const struct field active_row[] = {

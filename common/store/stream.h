@@ -13,7 +13,8 @@ struct loop_state { /* strings live in the session's arena */
     int64_t last_seq;
     bool ended;
 };
-/* A loop of the organisation, or a public one. ERR_NOT_FOUND: there is none that it may see. */
+/* A loop of the organisation, or a public one; of no debate that was deleted. ERR_NOT_FOUND: there
+ * is none that it may see. */
 MUST_USE enum result loop_visible(struct loop_state *out, struct db *db, struct str org_id,
                                   struct str loop_id);
 
@@ -29,7 +30,9 @@ struct loop_moved {
     int64_t last_seq;
     struct utc moved_at;
 };
-/* Loops of all organisations that got an event since then, by the database's clock. */
+/* At most LOOPS_MOVED_MAX loops of all organisations that got an event since then, oldest first,
+ * by the database's clock. since absent: in the last ten seconds. */
+#define LOOPS_MOVED_MAX 5000
 MUST_USE enum result loops_moved(struct list *out, struct db *db, struct utc since);
 
 struct loops_of {

@@ -11,7 +11,8 @@ import tempfile
 import httpx
 import pytest
 
-BIN = pathlib.Path(__file__).resolve().parents[2] / "build" / "bin"
+# TEST_BIN: programs of another build, such as build/san/bin.
+BIN = pathlib.Path(os.environ.get("TEST_BIN") or pathlib.Path(__file__).resolve().parents[2] / "build" / "bin")
 
 
 def clean_environment(data, **settings):
@@ -39,7 +40,8 @@ def behind(web_server):
 
 
 class Server:
-    def __init__(self, before=None, host=None, program_arguments=(), folder_mode=0o700, **settings):
+    def __init__(self, before=None, host=None, program_arguments=(), folder_mode=0o700, stderr=None,
+                 **settings):
         """before: one that is dead, whose data directory and stream port this one takes over."""
         self.settings = settings
         self.ws_port = before.ws_port if before else free_port()
@@ -49,7 +51,8 @@ class Server:
         self.process = subprocess.Popen(
             [BIN / "aragora", "serve", "--port", "0", "--ws-port", str(self.ws_port),
              *(("--host", host) if host else ()), *program_arguments],
-            env=clean_environment(self.data, **settings), stdout=subprocess.PIPE, text=True)
+            env=clean_environment(self.data, **settings), stdout=subprocess.PIPE, stderr=stderr,
+            text=True)
         line = self.process.stdout.readline()
         assert line.startswith("aragora: ready on "), line
         self.url = line.split()[-1]
