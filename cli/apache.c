@@ -106,7 +106,7 @@ static void add_workers(struct buf *out, const struct web_server *server, struct
                    "<Location \"/ws\">\n"
                    "  SetHandler none\n"
                    "</Location>\n"
-                   "ProxyPass \"/ws\" \"http://%s:%d/ws\" upgrade=websocket timeout=360\n",
+                   "ProxyPass \"/ws\" \"http://%s:%d/ws\" upgrade=websocket timeout=360 retry=0\n",
                    reachable_host(server->host), server->stream_port);
 }
 

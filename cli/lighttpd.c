@@ -29,7 +29,8 @@ const char *reachable_host(const char *host)
     return strcmp(host, "::") == 0 ? "::1" : host;
 }
 
-/* /ws and below go to the stream daemon, as WebSockets. */
+/* /ws and below go to the stream daemon, as WebSockets. Without disable-time, who reconnects after
+ * its death is sent away for two seconds, while it is back in a tenth of one. */
 static struct str stream_lines(struct arena *arena, const struct web_server *server)
 {
     if (!server->stream_port)
@@ -37,7 +38,8 @@ static struct str stream_lines(struct arena *arena, const struct web_server *ser
     return arena_printf(arena,
                         "$HTTP[\"url\"] =~ \"^/ws(/|$)\" {\n"
                         "  fastcgi.server = ()\n"
-                        "  proxy.server = (\"\" => ((\"host\" => \"%s\", \"port\" => %d)))\n"
+                        "  proxy.server = (\"\" => ((\"host\" => \"%s\", \"port\" => %d,\n"
+                        "    \"disable-time\" => 0)))\n"
                         "  proxy.header = (\"upgrade\" => \"enable\")\n"
                         "}\n",
                         reachable_host(server->host), server->stream_port);

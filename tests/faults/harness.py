@@ -81,7 +81,8 @@ class Watcher(threading.Thread):
     def __init__(self, address, key, debate):
         super().__init__(daemon=True)
         self.address, self.key, self.debate = address, key, debate
-        self.events, self.faults, self.disorder, self.joins = [], [], [], 0
+        self.events, self.faults, self.disorder = [], [], []
+        self.away = 0  # the longest time from a disconnect to the next subscription
         self.texts = {}  # what is being said, by task
         self.heard = threading.Condition()
         self.loop = asyncio.new_event_loop()
@@ -96,17 +97,20 @@ class Watcher(threading.Thread):
         self.loop.close()
 
     async def follow(self):
+        left = None
         while True:
             try:
                 async with websockets.connect(self.address, ping_interval=None, open_timeout=5, close_timeout=1,
                                               extra_headers={"Authorization": f"Bearer {self.key}"}) as socket:
-                    self.joins += 1
                     await socket.send(json.dumps({"type": "subscribe", "debate_id": self.debate,
                                                   "replay_from_seq": len(self.events)}))
+                    if left:
+                        self.away, left = max(self.away, time.monotonic() - left), None
                     async for frame in socket:
                         self.hear(json.loads(frame))
             except (OSError, asyncio.TimeoutError, websockets.WebSocketException):
                 pass
+            left = left or time.monotonic()
             await asyncio.sleep(0.02)
 
     def hear(self, frame):

@@ -77,6 +77,7 @@ def test_a_killed_program_costs_no_step_and_no_event(site, program, tmp_path):
         kill_sometime(choose, watcher, pids(site.server, program))
         before = site.tables.steps(debate, "done")
         check_whole(client, site.tables, debate, watcher, before, tmp_path, program != "aragora-debated")
+    assert watcher.away < 2
     assert time.monotonic() - began < LIMIT
 
 
@@ -88,6 +89,7 @@ def test_a_killed_web_server_comes_back_on_its_port(own_site, tmp_path):
         kill_sometime(choose, watcher, [killed])
         before = own_site.tables.steps(debate, "done")
         check_whole(client, own_site.tables, debate, watcher, before, tmp_path, same_runner=True)
+        assert watcher.away < 2
         assert client.get("/readyz").status_code == 200
     [started] = pids(own_site.server, "lighttpd")
     assert started != killed
