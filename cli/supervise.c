@@ -80,17 +80,19 @@ static NORETURN void become(const struct supervisor *supervisor, const struct ch
     _exit(127);
 }
 
-static void died(const struct supervisor *supervisor, struct child *child)
+/* done: it ended of its own will and in order. */
+static void died(const struct supervisor *supervisor, struct child *child, bool done)
 {
     const struct supervisor_times *times = supervisor->times;
     int64_t now_us = monotonic_us();
-    bool long_life = now_us - child->started_us >= times->long_life_us;
+    int64_t lived_us = now_us - child->started_us;
+    bool first = done || lived_us >= times->long_life_us || !child->pause_us;
 
     child->pid = 0;
-    child->pause_us = long_life || !child->pause_us ? times->pause_min_us : 2 * child->pause_us;
+    child->pause_us = first ? times->pause_min_us : 2 * child->pause_us;
     if (child->pause_us > times->pause_max_us)
         child->pause_us = times->pause_max_us;
-    child->restart_us = now_us + child->pause_us;
+    child->restart_us = now_us + (done && lived_us >= times->pause_min_us ? 0 : child->pause_us);
 }
 
 static void start(const struct supervisor *supervisor, struct child *child)
@@ -103,17 +105,19 @@ static void start(const struct supervisor *supervisor, struct child *child)
     child->started_us = monotonic_us();
     child->pid = pid;
     if (pid < 0)
-        died(supervisor, child); /* out of processes: tried again after the pause */
+        died(supervisor, child, false); /* out of processes: tried again after the pause */
 }
 
 static void reap(struct supervisor *supervisor)
 {
     pid_t pid;
+    int status;
 
-    while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
         for (size_t i = 0; i < supervisor->count; i++)
             if (supervisor->children[i].pid == pid)
-                died(supervisor, &supervisor->children[i]);
+                died(supervisor, &supervisor->children[i],
+                     WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
 /* Starts who is due. Returns when the next one is, at most a second from now. */

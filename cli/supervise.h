@@ -1,8 +1,9 @@
 /* supervise.h - child processes that are kept alive, and ended in order.
  *
  * A child that dies is started again after a pause, which doubles at each death, until one lives
- * long. Children get SIGTERM when this process dies, whatever kills it. Signals come by
- * sigtimedwait(), so nothing here runs in a handler. */
+ * long. One that ended with status 0, as a worker that has done its part, is replaced at once, but
+ * not more often than the least pause allows. Children get SIGTERM when this process dies,
+ * whatever kills it. Signals come by sigtimedwait(), so nothing here runs in a handler. */
 #ifndef ARAGORA_SUPERVISE_H
 #define ARAGORA_SUPERVISE_H
 

@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <unistd.h>
 
 static volatile sig_atomic_t stopping;
 
@@ -88,10 +89,42 @@ static bool wait_request(const FCGX_Request *fcgi, const sigset_t *open)
     return false;
 }
 
+#define MEMORY_REQUESTS 64 /* between two looks at the memory */
+
+/* Pages of this process alone; 0 if the system does not tell. */
+static int64_t own_pages(void)
+{
+    char text[128];
+    struct str rest, size, resident, shared;
+    int64_t pages, others;
+    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof(text));
+
+    if (fd >= 0)
+        close(fd);
+    rest = (struct str){ text, len > 0 ? (size_t)len : 0 };
+    if (!str_split(&size, &rest, ' ') || !str_split(&resident, &rest, ' ') ||
+        !str_split(&shared, &rest, ' ') || !str_int(&pages, resident, 0, INT64_MAX) ||
+        !str_int(&others, shared, 0, pages))
+        return 0;
+    return pages - others;
+}
+
+/* Has the worker done its part? */
+static bool is_worn(int64_t answered)
+{
+    int64_t requests = setting_int(SETTING_MAX_REQUESTS);
+    int64_t bytes = setting_int(SETTING_MAX_MEMORY);
+
+    if (requests && answered >= requests)
+        return true;
+    return bytes && answered % MEMORY_REQUESTS == 0 && own_pages() * sysconf(_SC_PAGESIZE) > bytes;
+}
+
 static enum result serve(struct worker *worker, const sigset_t *open)
 {
     CLEANUP(arena_cleanup) struct arena *arena = arena_new();
-    int64_t left = setting_int(SETTING_MAX_REQUESTS);
+    int64_t answered = 0;
     FCGX_Request fcgi;
 
     if (FCGX_InitRequest(&fcgi, 0, FCGI_FAIL_ACCEPT_ON_INTR) != 0)
@@ -105,7 +138,7 @@ static enum result serve(struct worker *worker, const sigset_t *open)
             return ERR_SYSTEM;
         answer(&fcgi, arena, worker);
         worker_database(worker);
-        if (left && --left == 0)
+        if (is_worn(++answered))
             break;
     }
     FCGX_Free(&fcgi, 1);

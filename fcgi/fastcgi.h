@@ -9,8 +9,8 @@
 
 /* Is file descriptor 0 a listening socket? */
 bool fastcgi_called(void);
-/* Serves until a signal or ARAGORA_WORKER_MAX_REQUESTS. ERR_SYSTEM: file descriptor 0 is no
- * listening socket. */
+/* Serves until a signal, ARAGORA_WORKER_MAX_REQUESTS or ARAGORA_WORKER_MAX_MEMORY. ERR_SYSTEM: file
+ * descriptor 0 is no listening socket. */
 MUST_USE enum result fastcgi_serve(struct worker *worker);
 
 #endif
