@@ -355,13 +355,18 @@ static void request_body(struct buf *out, const struct route *route)
     buf_str(out, STR("}}}}"));
 }
 
-static void error_response(struct buf *out, int status, const char *description)
+static void open_response(struct buf *out, int status, const char *description)
 {
-    char key[16];
+    char key[INT_TEXT];
 
-    snprintf(key, sizeof(key), "%d", status);
+    (void)int_text(key, status);
     open_object(out, key);
     member(out, "description", description);
+}
+
+static void error_response(struct buf *out, int status, const char *description)
+{
+    open_response(out, status, description);
     buf_str(out, STR(",\"content\":{\"application/json\":{\"schema\":"
                      "{\"$ref\":\"#/components/schemas/Error\"}}}}"));
 }
@@ -412,20 +417,40 @@ static void error_responses(struct buf *out, const struct route *route)
     if (route->limit != LIMIT_NONE)
         name_status(&statuses, ERR_RATE_LIMITED);
     for (int status = 400; status < ERROR_STATUSES; status++)
-        if (statuses.texts[status])
+        if (statuses.texts[status] && status != route->unready_status)
             error_response(out, status, statuses.texts[status]);
+}
+
+static const char *status_text(int status)
+{
+    return status == 201   ? "Created"
+           : status == 202 ? "Accepted"
+           : status == 204 ? "No Content"
+           : status < 300  ? "OK"
+                           : "Not ready; the same reply says why";
+}
+
+static void reply_response(struct buf *out, const struct route *route, int status)
+{
+    open_response(out, status, status_text(status));
+    if (status != 204) {
+        open_object(out, "content");
+        buf_json_str(out, str_from(route->reply || !route->reply_type ? "application/json"
+                                                                      : route->reply_type));
+        buf_str(out, STR(":{\"schema\":{"));
+        if (route->reply)
+            object_schema(out, route->reply, false);
+        buf_str(out, STR("}}}"));
+    }
+    buf_char(out, '}');
 }
 
 static void responses(struct buf *out, const struct route *route)
 {
     open_object(out, "responses");
-    buf_str(out, STR("\"200\":{\"description\":\"OK\",\"content\":{"));
-    buf_json_str(
-        out, str_from(route->reply || !route->reply_type ? "application/json" : route->reply_type));
-    buf_str(out, STR(":{\"schema\":{"));
-    if (route->reply)
-        object_schema(out, route->reply, false);
-    buf_str(out, STR("}}}}"));
+    reply_response(out, route, success_status(route));
+    if (route->unready_status)
+        reply_response(out, route, route->unready_status);
     error_responses(out, route);
     buf_char(out, '}');
 }

@@ -27,7 +27,8 @@ struct worker {
     struct segment *segment;
     struct endpoints *endpoints; /* NULL as long as the segment is */
     struct db *db;
-    bool ready; /* the schema is ours */
+    bool ready;   /* the schema is ours */
+    bool doubted; /* it failed since it was ready */
     enum result fault;
     int64_t tried_us;
 };
@@ -111,11 +112,12 @@ struct db *worker_database(struct worker *worker)
 {
     int64_t now_us = monotonic_us();
 
-    if (worker->ready)
+    if (worker->ready && !worker->doubted)
         return worker->db;
     if (worker->tried_us && now_us - worker->tried_us < US_PER_S)
-        return NULL;
+        return worker_database_now(worker);
     worker->tried_us = now_us;
+    worker->doubted = false;
     enum result fault = open_database(worker);
     if (fault != OK && fault != worker->fault)
         log_event(LOG_WARNING, "database not ready", "error", error_row(fault)->name);
@@ -202,6 +204,8 @@ void pipeline_run(struct exchange *exchange)
             r->refusal = (struct refusal){ .result = result };
         response_refuse(r);
     }
+    if (r->refusal.result == ERR_DATABASE)
+        exchange->worker->doubted = true;
     shape_answer(r);
     int64_t took_us = monotonic_us() - r->received_us;
     count_answer(r, took_us);

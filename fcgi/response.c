@@ -13,9 +13,16 @@
 #define JSON_TYPE  "application/json"
 #define HEAD_BYTES 2048 /* of an ordinary answer */
 
+int success_status(const struct route *route)
+{
+    return route->status ? route->status : 200;
+}
+
 enum result reply(struct request *r, const void *object)
 {
-    return reply_status(r, 200, object);
+    int status = success_status(r->route);
+
+    return object ? reply_status(r, status, object) : reply_text(r, status, NULL, STR(""));
 }
 
 enum result reply_status(struct request *r, int status, const void *object)

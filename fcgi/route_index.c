@@ -153,6 +153,11 @@ static void check(const struct route_index *index, const struct route *route)
         fault(route, "a row needs a permission, .public or .signed_in");
     if (route->permission && !permission_roles(&roles, str_from(route->permission)))
         fault(route, "no such permission");
+    if (success_status(route) < 200 || success_status(route) > 299 ||
+        (route->status == 204 && (route->reply || route->reply_type)))
+        fault(route, "a row succeeds with 2xx, and with 204 has no reply");
+    if (route->unready_status && (!route->reply || route->unready_status < 400))
+        fault(route, "a status of a probe that says no is of its reply, and an error's");
     if (fields_count(route->input) > 64) /* bits of request.given */
         fault(route, "more than 64 input fields");
 }

@@ -52,6 +52,8 @@ struct route {
 
     const struct field *input;
     size_t input_size;
+    int status;                /* of success; 0: 200; 204 has no body */
+    int unready_status;        /* of the same reply from a probe that says no; 0: none */
     const struct field *reply; /* NULL: .reply_type */
     const char *reply_type;    /* media type of an answer that is not JSON by table */
     const enum result *errors; /* of its own, beside those of the pipeline; ends with OK */
@@ -114,7 +116,10 @@ struct str header(const struct request *r, const char *name);
 #define given(r, table, member) (((r)->given >> field_index((table), #member)) & 1)
 size_t field_index(const struct field *fields, const char *name);
 
-/* 200 with the row's reply table. Returns DONE. */
+/* The status with which the row succeeds. */
+int success_status(const struct route *route);
+
+/* That status with the row's reply table; object NULL: it has no body. Returns DONE. */
 MUST_USE enum result reply(struct request *r, const void *object);
 MUST_USE enum result reply_status(struct request *r, int status, const void *object);
 /* Another body; borrowed until sent, so of the arena or static. */

@@ -37,6 +37,14 @@ static enum result health_live(struct request *r)
     return reply(r, &(struct status){ STR("alive") });
 }
 
+static enum result answer(struct request *r, bool ready, const void *object)
+{
+    if (ready)
+        return reply(r, object);
+    reply_header(r, "Retry-After", STR("1"));
+    return reply_status(r, r->route->unready_status, object);
+}
+
 struct checks {
     bool startup_complete, handlers_initialized, storage_initialized;
 };
@@ -74,9 +82,7 @@ static enum result health_ready(struct request *r)
         .fast_probe = true,
     };
 
-    if (!stored)
-        reply_header(r, "Retry-After", STR("1"));
-    return reply_status(r, stored ? 200 : 503, &ready);
+    return answer(r, stored, &ready);
 }
 
 struct health {
@@ -103,7 +109,7 @@ static enum result health_summary(struct request *r)
         .uptime_seconds = (monotonic_us() - started_us) / US_PER_S,
     };
 
-    return reply_status(r, r->db ? 200 : 503, &health);
+    return answer(r, r->db, &health);
 }
 
 struct release {
@@ -193,9 +199,9 @@ const struct route health_routes[] = {
     { ROUTE(GET, "/livez", health_live), PROBE, .no_database = true, .reply = status_out,
       .doc = "Does the process live? For orchestrators" },
     { ROUTE(GET, "/readyz", health_ready), .alias = { "/ready", "/api/readyz" }, PROBE,
-      .reply = ready_out, .doc = "May requests be sent here?" },
+      .unready_status = 503, .reply = ready_out, .doc = "May requests be sent here?" },
     { ROUTE(GET, "/api/v1/health", health_summary), .alias = { "/api/health" }, PROBE,
-      .reply = health_out, .doc = "State, version and uptime" },
+      .unready_status = 503, .reply = health_out, .doc = "State, version and uptime" },
     { ROUTE(GET, "/api/v2/health", health_summary_v2), PROBE, .timeout_s = 5,
       .reply = health_v2_out, .doc = "State of each part; asks the database" },
     { 0 },

@@ -240,6 +240,10 @@ class Operation:
         self.public = spec["security"] == []
         self.takes_body = method in ("POST", "PUT", "PATCH")
 
+    @property
+    def success(self):
+        return next(int(status) for status in self.spec["responses"] if status.startswith("2"))
+
     def fields(self):
         for parameter in self.spec["parameters"]:
             yield Field(parameter["name"], parameter["in"], parameter.get("required", False), parameter["schema"])

@@ -2,6 +2,7 @@
 #include "common/base/json.h"
 #include "fcgi/openapi.h"
 #include "fcgi/path.h"
+#include "fcgi/response.h"
 #include "fcgi/route_index.h"
 
 #include <fcntl.h>
@@ -70,6 +71,10 @@ static const struct route rows[] = {
       .body_bytes = 5000, INPUT(struct in, rich_fields) },
     { ROUTE(POST, "/api/v2/rich/{id}", answer), .public = true, INPUT(struct in, rich_fields) },
     { ROUTE(POST, "/old/{path*}", answer), .alias = { "/older/{path*}" }, .public = true },
+    { ROUTE(POST, "/api/v1/made", answer), .public = true, .status = 201, .reply = out_fields },
+    { ROUTE(DELETE, "/api/v1/made", answer), .public = true, .status = 204 },
+    { ROUTE(GET, "/probe", answer), .public = true, .limit = LIMIT_NONE, .unready_status = 503,
+      .reply = out_fields },
     { 0 },
 };
 
@@ -227,6 +232,12 @@ static void a_faulty_table_stops_the_program(void **state)
         { { { ROUTE(GET, "/{a*}/b", answer), .public = true } }, true },
         { { { ROUTE(GET, "/{a}", answer), .alias = { "/x/{b}" }, .public = true } }, true },
         { { { ROUTE(GET, "a", answer), .public = true } }, true },
+        { { { ROUTE(GET, "/a", answer), .public = true, .status = 201 } }, false },
+        { { { ROUTE(GET, "/a", answer), .public = true, .status = 404 } }, true },
+        { { { ROUTE(GET, "/a", answer), .public = true, .status = 204 } }, false },
+        { { { ROUTE(GET, "/a", answer), .public = true, .status = 204, .reply = out_fields } },
+          true },
+        { { { ROUTE(GET, "/a", answer), .public = true, .unready_status = 503 } }, true },
     };
 
     (void)state;
@@ -279,6 +290,8 @@ static struct json_object *at(struct json_object *value, const char *path)
 #define BODY    "requestBody content application/json schema "
 #define ANSWER  "responses 200 content application/json schema "
 #define DELETES "paths /api/v1/debates/{id} delete "
+#define MADE    "paths /api/v1/made "
+#define PROBE   "paths /probe get "
 #define RICH    "paths /api/v1/rich post "
 #define RICH_2  "paths /api/v2/rich/{id} post "
 static const struct {
@@ -338,6 +351,15 @@ static const struct {
     { RICH_2 "responses 422 description", "\"Validation failed\"" }, /* decision 43 */
     { "paths /old/{path} post responses 415 description", "\"Unsupported Content-Type\"" },
     { "paths /healthz get responses 415", NULL },
+    { MADE "post responses 201 description", "\"Created\"" },
+    { MADE "post responses 201 content application/json schema required", "[\"id\"]" },
+    { MADE "post responses 200", NULL },
+    { MADE "delete responses 204 description", "\"No Content\"" },
+    { MADE "delete responses 204 content", NULL },
+    { PROBE "responses 200 content application/json schema required", "[\"id\"]" },
+    { PROBE "responses 503 content application/json schema required", "[\"id\"]" },
+    { PROBE "responses 504 content application/json schema $ref",
+      "\"#/components/schemas/Error\"" },
     { "components schemas Error properties use_playground type", "\"boolean\"" },
     { "components schemas Error required", "[\"error\",\"code\",\"message\"]" },
 };
@@ -360,6 +382,34 @@ static void the_document_tells_what_a_row_says(void **state)
             json_write(&text, value);
         if (!value != !told[i].text || (value && !str_is(buf_view(&text), told[i].text)))
             fail_msg("%s is " STR_FMT, told[i].path, STR_ARG(buf_view(&text)));
+    }
+    arena_free(arena);
+}
+
+static void a_reply_has_the_status_of_its_row(void **state)
+{
+    static const struct {
+        struct route row;
+        bool object;
+        int status;
+        const char *body;
+    } cases[] = {
+        { { .reply = out_fields }, true, 200, "{\"id\":\"a\",\"limit\":7}" },
+        { { .reply = out_fields, .status = 202 }, true, 202, "{\"id\":\"a\",\"limit\":7}" },
+        { { .status = 204 }, false, 204, "" },
+    };
+    struct arena *arena = arena_new();
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct response response = { 0 };
+        struct request r = { .arena = arena, .route = &cases[i].row, .response = &response };
+        struct in in = { .id = STR("a"), .limit = 7 };
+
+        assert_int_equal(reply(&r, cases[i].object ? &in : NULL), DONE);
+        assert_int_equal(response.status, cases[i].status);
+        assert_true(str_is(response.body, cases[i].body));
+        assert_true(!response.type == !cases[i].object);
     }
     arena_free(arena);
 }
@@ -402,6 +452,7 @@ int main(void)
         cmocka_unit_test(a_faulty_table_stops_the_program),
         cmocka_unit_test(the_document_is_json_and_holds_every_operation),
         cmocka_unit_test(the_document_tells_what_a_row_says),
+        cmocka_unit_test(a_reply_has_the_status_of_its_row),
         cmocka_unit_test(the_rows_of_the_program_are_sound),
     };
 
