@@ -32,6 +32,12 @@ enum option_id {
     OPTION_KEY,
     OPTION_RECEIPT,
     OPTION_PLAIN,
+    OPTION_CHAIN,
+    OPTION_JSON,
+    OPTION_FORMAT,
+    OPTION_ODR_VERSION,
+    OPTION_OUTPUT,
+    OPTION_DEMO,
 };
 
 struct option {
@@ -70,7 +76,8 @@ struct command {
     }
 
 extern const struct command command_ask, command_apikey, command_config, command_doctor,
-    command_migrate, command_routes, command_serve, command_verify, command_version;
+    command_migrate, command_receipt, command_routes, command_serve, command_verify,
+    command_version;
 
 /* Reads argv behind the command's name; overrides settings. ERR_VALIDATION: said on standard
  * error what is wrong. */

@@ -4,8 +4,7 @@
  * is exactly one end. What was cancelled or failed has decided nothing and gets no receipt. */
 #include "debated/debate_end.h"
 #include "common/base/clock.h"
-#include "common/base/crypto.h"
-#include "common/base/id.h"
+#include "debated/debate_receipt.h"
 
 struct end { /* the data of the last events, and the result object */
     struct str debate_id, task, status, method, answer, final_answer, synthesis, winner, error;
@@ -62,15 +61,23 @@ static struct list dissent(const struct run *run)
     return (struct list){ views, count };
 }
 
-/* The winner's proposal; without a winner, the first there is. */
+/* Whose proposal is the answer: the winner's; without a winner, the first there is. */
+static size_t answerer(const struct run *run)
+{
+    size_t first = 0;
+
+    if (run->verdict.winner < run->count)
+        return run->verdict.winner;
+    while (first < run->count && !run->proposals[first].text.at)
+        first++;
+    return first;
+}
+
 static struct str answer_of(const struct run *run)
 {
-    if (run->verdict.winner < run->count)
-        return run->proposals[run->verdict.winner].text;
-    for (size_t i = 0; i < run->count; i++)
-        if (run->proposals[i].text.at)
-            return run->proposals[i].text;
-    return STR_NONE;
+    size_t agent = answerer(run);
+
+    return agent < run->count ? run->proposals[agent].text : STR_NONE;
 }
 
 static struct end end_of(const struct run *run, const struct ending *ending)
@@ -148,67 +155,17 @@ static const struct field issued_fields[] = {
     { 0 },
 };
 
-/* debates.md 23.1 */
-static struct str verdict_word(const struct verdict *verdict)
+static enum result issue_receipt(struct run *run)
 {
-    if (!verdict->reached)
-        return STR("NEEDS_REVIEW");
-    return verdict->confidence >= 0.7 ? STR("APPROVED") : STR("APPROVED_WITH_CONDITIONS");
-}
-
-static struct list participants(const struct run *run)
-{
-    struct receipt_participant *all = arena_array(run->scratch, run->count, sizeof(*all));
-
-    for (size_t i = 0; i < run->count; i++)
-        all[i] = (struct receipt_participant){ .agent = run->agents[i].agent,
-                                               .provider = run->agents[i].provider };
-    return (struct list){ all, run->count };
-}
-
-static enum result digests(struct list *out, const struct run *run)
-{
-    struct list texts;
-
-    TRY(transcript_texts(&texts, run->db, run->debate.debate_id));
-    struct receipt_text *all = arena_array(run->scratch, texts.count, sizeof(*all));
-    for (size_t i = 0; i < texts.count; i++) {
-        const struct transcript_text *text = (const struct transcript_text *)texts.at + i;
-
-        all[i] = (struct receipt_text){ .kind = text->kind,
-                                        .agent = text->agent,
-                                        .round = text->round,
-                                        .sha256 = sha256_hex(run->scratch, text->text) };
-    }
-    *out = (struct list){ all, texts.count };
-    return OK;
-}
-
-static enum result issue_receipt(struct run *run, const struct end *end)
-{
-    struct receipt_facts facts = {
-        .receipt_id = id_new(run->scratch, "rcpt_"),
-        .debate_id = run->debate.debate_id,
-        .task = run->debate.task,
-        .final_answer = end->final_answer,
-        .verdict = verdict_word(&run->verdict),
-        .confidence = run->verdict.confidence,
-        .consensus = { run->verdict.reached, run->debate.consensus_mode,
-                       str_from(run->verdict.strength) },
-        .participants = participants(run),
-        .is_demo = run->debate.is_demo,
-    };
     struct receipt_row row;
 
-    TRY(digests(&facts.texts, run));
-    TRY(receipt_append(&row, run->db, &facts, run->options.signers));
-    TRY(transcript_receipt(run->db, row.debate_id, row.receipt_id));
+    TRY(debate_receipt(&row, run, answerer(run)));
     const struct issued issued = { .debate_id = row.debate_id,
                                    .receipt_id = row.receipt_id,
                                    .verdict = row.verdict,
                                    .hash = row.digest,
                                    .confidence = row.confidence,
-                                   .demo = facts.is_demo };
+                                   .demo = run->debate.is_demo };
     return event_append(NULL, run->db,
                         &(struct event_draft){ .type = EVENT_receipt_generated,
                                                .loop_id = row.debate_id,
@@ -241,6 +198,6 @@ enum result debate_end_write(struct run *run, void *arg)
     end.status = str_from(ending->status); /* of the loop, no longer of the verdict */
     TRY(tell(run, EVENT_debate_end, end_fields, &end));
     if (decided)
-        TRY(issue_receipt(run, &end));
+        TRY(issue_receipt(run));
     return job_end(run->db, run->job, str_from(job_status(ending->status)), ending->error);
 }

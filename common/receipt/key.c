@@ -6,6 +6,7 @@
 
 #include "common/base/crypto.h"
 #include "common/base/file.h"
+#include "common/receipt/shape.h"
 
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -54,6 +55,14 @@ static BIO *bio_over(struct str text)
     if (!bio)
         abort();
     return bio;
+}
+
+bool is_key_id(struct str text)
+{
+    struct str prefix = STR(KEY_ID_PREFIX);
+
+    return str_starts(text, prefix) &&
+           is_lower_hex(str_slice(text, prefix.len, text.len), KEY_ID_DIGITS);
 }
 
 static bool public_key_fill(struct receipt_public_key *out, const EVP_PKEY *pkey)
@@ -123,6 +132,18 @@ enum result receipt_public_key_verify(const struct receipt_public_key *key, stru
     return OK;
 }
 
+bool receipt_signature_parse(unsigned char out[SIGNATURE_BYTES], struct arena *arena,
+                             struct str base64)
+{
+    struct bytes raw;
+
+    if (!base64_bytes(&raw, arena, base64) || raw.len != SIGNATURE_BYTES ||
+        !str_eq(base64_text(arena, raw.at, raw.len), base64))
+        return false;
+    memcpy(out, raw.at, raw.len);
+    return true;
+}
+
 static void key_free(void *object)
 {
     struct receipt_key *key = object;
@@ -156,22 +177,34 @@ static enum result key_load(struct receipt_key **out, struct arena *arena, struc
     return key_from(out, arena, pair);
 }
 
-/* Leaves the key in the file only, so that whoever lost the race reads the winner's. */
-static enum result key_create(struct arena *arena, struct str path)
+enum result receipt_key_new(struct receipt_key **out, struct arena *arena)
 {
-    CLEANUP(free_pkey) EVP_PKEY *pair = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+    return key_from(out, arena, EVP_PKEY_Q_keygen(NULL, NULL, "ED25519"));
+}
+
+enum result receipt_key_store(struct arena *arena, const struct receipt_key *key, struct str path)
+{
     CLEANUP(free_bio) BIO *bio = BIO_new(BIO_s_secmem()); /* cleansed when freed */
     size_t folder = path.len;
     char *at = NULL;
 
-    if (!pair || !bio || PEM_write_bio_PKCS8PrivateKey(bio, pair, NULL, NULL, 0, NULL, NULL) != 1)
+    if (!bio || PEM_write_bio_PKCS8PrivateKey(bio, key->pair, NULL, NULL, 0, NULL, NULL) != 1)
         return refuse(ERR_KEY);
     while (folder && path.at[folder - 1] != '/')
         folder--;
     if (folder > 1)
         TRY(directory_make(arena, str_slice(path, 0, folder - 1), 0700));
     long len = BIO_get_mem_data(bio, &at);
-    enum result result = file_create(arena, path, (struct str){ at, (size_t)len }, 0600);
+    return file_create(arena, path, (struct str){ at, (size_t)len }, 0600);
+}
+
+/* Leaves the key in the file only, so that whoever lost the race reads the winner's. */
+static enum result key_create(struct arena *arena, struct str path)
+{
+    struct receipt_key *key;
+
+    TRY(receipt_key_new(&key, arena));
+    enum result result = receipt_key_store(arena, key, path);
     return result == ERR_ALREADY_EXISTS ? OK : result;
 }
 

@@ -18,6 +18,8 @@ struct receipt_public_key {
     char key_id[KEY_ID_TEXT]; /* KEY_ID_PREFIX, then the head of SHA-256(raw) in hexadecimal */
 };
 
+bool is_key_id(struct str text);
+
 /* PEM as SubjectPublicKeyInfo; text around it is skipped. ERR_KEY: no PEM, or not Ed25519. */
 MUST_USE enum result receipt_public_key_parse(struct receipt_public_key *out, struct str pem);
 /* *out lives in the arena. */
@@ -26,6 +28,9 @@ struct str receipt_public_key_pem(struct arena *arena, const struct receipt_publ
 MUST_USE enum result receipt_public_key_verify(const struct receipt_public_key *key,
                                                struct str message,
                                                const unsigned char signature[SIGNATURE_BYTES]);
+/* Base64 has several texts for the same bytes; only the one that we write is accepted. */
+MUST_USE bool receipt_signature_parse(unsigned char out[SIGNATURE_BYTES], struct arena *arena,
+                                      struct str base64);
 
 struct receipt_key;
 
@@ -35,6 +40,11 @@ struct receipt_key;
  * ERR_SYSTEM: unreadable or unwritable. */
 MUST_USE enum result receipt_key_open(struct receipt_key **out, struct arena *arena,
                                       struct str path, bool create);
+/* A new pair, in memory. *out lives in the arena. ERR_KEY: OpenSSL would not. */
+MUST_USE enum result receipt_key_new(struct receipt_key **out, struct arena *arena);
+/* Into a file of its own, durable on return. ERR_ALREADY_EXISTS, ERR_SYSTEM. */
+MUST_USE enum result receipt_key_store(struct arena *arena, const struct receipt_key *key,
+                                       struct str path);
 /* Borrowed from the key. */
 const struct receipt_public_key *receipt_key_public(const struct receipt_key *key);
 /* ERR_KEY: OpenSSL would not sign. */

@@ -4,132 +4,69 @@
  * know could say something that the reader does not show. It is accepted in canonical form only,
  * so that "the same receipt" means the same bytes.
  *
- * Elsewhere: the canonical form (jcs.c), the keys (key.c). */
+ * Elsewhere: what the tables mean (shape.c), the canonical form (jcs.c), the keys (key.c). */
 #include "common/receipt/receipt.h"
 
 #include "common/base/clock.h"
 #include "common/base/crypto.h"
 #include "common/receipt/jcs.h"
+#include "common/receipt/shape.h"
 
 #include <assert.h>
 
-enum kind { TEXT, TEXT_OR_NULL, DIGEST, DIGEST_OR_NULL, COUNTED, UNIT, FLAG, TIME, OBJECT, LIST };
-
-struct member {
-    const char *name;
-    enum kind kind;
-    const struct member *inner; /* OBJECT: its members; LIST: those of each item */
-};
-
-static const struct member consensus_members[] = {
-    { "method", TEXT },
-    { "reached", FLAG },
-    { "strength", TEXT_OR_NULL },
+static const struct shape consensus_members[] = {
+    { "method", SHAPE_TEXT },
+    { "reached", SHAPE_FLAG },
+    { "strength", SHAPE_TEXT, .nullable = true },
     { 0 },
 };
 
-static const struct member participant_members[] = {
-    { "agent", TEXT },
-    { "model", TEXT_OR_NULL },
-    { "provider", TEXT_OR_NULL },
+static const struct shape participant_members[] = {
+    { "agent", SHAPE_TEXT },
+    { "model", SHAPE_TEXT, .nullable = true },
+    { "provider", SHAPE_TEXT, .nullable = true },
     { 0 },
 };
 
-static const struct member text_members[] = {
-    { "agent", TEXT }, { "kind", TEXT }, { "round", COUNTED }, { "sha256", DIGEST }, { 0 },
-};
-
-static const struct member receipt_members[] = {
-    { "confidence", UNIT },
-    { "consensus", OBJECT, consensus_members },
-    { "created_at", TIME },
-    { "debate_id", TEXT },
-    { "demo", FLAG },
-    { "final_answer_sha256", DIGEST_OR_NULL },
-    { "participants", LIST, participant_members },
-    { "position", COUNTED },
-    { "prev_hash", DIGEST },
-    { "receipt_id", TEXT },
-    { "schema", TEXT },
-    { "task_sha256", DIGEST },
-    { "texts", LIST, text_members },
-    { "verdict", TEXT },
+static const struct shape text_members[] = {
+    { "agent", SHAPE_TEXT },
+    { "kind", SHAPE_TEXT },
+    { "round", SHAPE_COUNT },
+    { "sha256", SHAPE_DIGEST },
     { 0 },
 };
 
-static const struct member signature_members[] = {
-    { "alg", TEXT }, { "digest", DIGEST }, { "key_id", TEXT }, { "signature", TEXT }, { 0 },
+static const struct shape receipt_members[] = {
+    { "confidence", SHAPE_UNIT },
+    { "consensus", SHAPE_OBJECT, consensus_members },
+    { "created_at", SHAPE_TIME },
+    { "debate_id", SHAPE_TEXT },
+    { "demo", SHAPE_FLAG },
+    { "final_answer_sha256", SHAPE_DIGEST, .nullable = true },
+    { "participants", SHAPE_LIST, participant_members },
+    { "position", SHAPE_COUNT },
+    { "prev_hash", SHAPE_DIGEST },
+    { "receipt_id", SHAPE_TEXT },
+    { "schema", SHAPE_TEXT },
+    { "task_sha256", SHAPE_DIGEST },
+    { "texts", SHAPE_LIST, text_members },
+    { "verdict", SHAPE_TEXT },
+    { 0 },
 };
 
-/* Lower case only: one digest, one text. */
-static bool is_lower_hex(struct str text, size_t digits)
-{
-    for (size_t i = 0; i < text.len; i++)
-        if (!((text.at[i] >= '0' && text.at[i] <= '9') || (text.at[i] >= 'a' && text.at[i] <= 'f')))
-            return false;
-    return text.len == digits;
-}
-
-static bool members_fit(struct json_object *object, const struct member *members);
-
-static bool items_fit(struct json_object *array, const struct member *members)
-{
-    if (!json_object_is_type(array, json_type_array))
-        return false;
-    for (size_t i = 0; i < json_object_array_length(array); i++)
-        if (!members_fit(json_object_array_get_idx(array, i), members))
-            return false;
-    return true;
-}
-
-static bool value_fits(struct json_object *value, const struct member *member)
-{
-    enum json_type type = json_object_get_type(value);
-    double number = json_object_get_double(value);
-    struct utc time;
-
-    switch (member->kind) {
-    case TEXT_OR_NULL:
-        if (type == json_type_null)
-            return true;
-        __attribute__((fallthrough));
-    case TEXT:
-        return json_str(value).len > 0;
-    case DIGEST_OR_NULL:
-        if (type == json_type_null)
-            return true;
-        __attribute__((fallthrough));
-    case DIGEST:
-        return is_lower_hex(json_str(value), SHA256_HEX);
-    case COUNTED:
-        return type == json_type_int && json_object_get_int64(value) >= 0;
-    case UNIT:
-        return (type == json_type_int || type == json_type_double) && number >= 0 && number <= 1;
-    case FLAG:
-        return type == json_type_boolean;
-    case TIME:
-        return type == json_type_string && utc_parse(&time, json_str(value));
-    case OBJECT:
-        return members_fit(value, member->inner);
-    case LIST:
-        return items_fit(value, member->inner);
-    }
-    return false;
-}
+static const struct shape signature_members[] = {
+    { "alg", SHAPE_TEXT },
+    { "digest", SHAPE_DIGEST },
+    { "key_id", SHAPE_TEXT },
+    { "signature", SHAPE_TEXT },
+    { 0 },
+};
 
 /* Exactly these members, each as its row says. */
-static bool members_fit(struct json_object *object, const struct member *members)
+static bool members_fit(struct arena *arena, struct json_object *object,
+                        const struct shape *members)
 {
-    int count = 0;
-    struct json_object *value;
-
-    if (!json_object_is_type(object, json_type_object))
-        return false;
-    for (; members[count].name; count++)
-        if (!json_object_object_get_ex(object, members[count].name, &value) ||
-            !value_fits(value, &members[count]))
-            return false;
-    return json_object_object_length(object) == count;
+    return shape_fits(NULL, arena, object, members, false);
 }
 
 static void add_text(struct buf *out, struct str name, struct str text)
@@ -198,9 +135,17 @@ static void add_texts(struct buf *out, struct list texts)
     buf_char(out, ']');
 }
 
-static struct str digest_of(struct arena *arena, struct str text)
+struct str receipt_text_digest(struct arena *arena, struct str salt, struct str text)
 {
-    return text.at ? sha256_hex(arena, text) : STR_NONE;
+    CLEANUP(buf_free) struct buf salted = { 0 };
+    unsigned char raw[RECEIPT_SALT_BYTES];
+
+    if (!text.at)
+        return STR_NONE;
+    if (hex_bytes(raw, sizeof(raw), salt))
+        buf_add(&salted, raw, sizeof(raw));
+    buf_str(&salted, text);
+    return sha256_hex(arena, buf_view(&salted));
 }
 
 static void add_facts(struct buf *out, struct arena *arena, const struct receipt_facts *facts)
@@ -215,13 +160,14 @@ static void add_facts(struct buf *out, struct arena *arena, const struct receipt
     add_text(out, STR("created_at"), (struct str){ time, len });
     add_text(out, STR("debate_id"), facts->debate_id);
     add_flag(out, STR("demo"), facts->is_demo);
-    add_text(out, STR("final_answer_sha256"), digest_of(arena, facts->final_answer));
+    add_text(out, STR("final_answer_sha256"),
+             receipt_text_digest(arena, facts->answer_salt, facts->final_answer));
     add_participants(out, facts->participants);
     add_integer(out, STR("position"), facts->position);
     add_text(out, STR("prev_hash"), facts->prev_hash);
     add_text(out, STR("receipt_id"), facts->receipt_id);
     add_text(out, STR("schema"), STR(RECEIPT_SCHEMA));
-    add_text(out, STR("task_sha256"), digest_of(arena, facts->task));
+    add_text(out, STR("task_sha256"), receipt_text_digest(arena, facts->task_salt, facts->task));
     add_texts(out, facts->texts);
     add_text(out, STR("verdict"), facts->verdict);
     buf_char(out, '}');
@@ -276,7 +222,7 @@ enum result receipt_build(struct receipt *out, struct arena *arena,
     add_facts(&draft, arena, facts);
     /* Read back, the facts pass the very check that a verifier makes. */
     if (json_parse(&object, arena, buf_view(&draft), &json_limits_wide, NULL) != OK ||
-        !members_fit(object, receipt_members))
+        !members_fit(arena, object, receipt_members))
         return ERR_VALIDATION;
     TRY(jcs_write(&signed_text, object));
     return receipt_sign(out, arena, object, buf_view(&signed_text), key);
@@ -321,20 +267,15 @@ struct claim {
 static bool claim_read(struct claim *out, struct arena *arena, struct json_object *object)
 {
     struct str alg = STR_NONE, key_id = STR_NONE, digest = STR_NONE, text = STR_NONE;
-    struct bytes signature;
 
-    if (!members_fit(object, signature_members) || !json_get_str(&alg, object, "alg") ||
+    if (!members_fit(arena, object, signature_members) || !json_get_str(&alg, object, "alg") ||
         !json_get_str(&key_id, object, "key_id") || !json_get_str(&digest, object, "digest") ||
         !json_get_str(&text, object, "signature"))
         return false;
-    if (!str_is(alg, "Ed25519") || !str_starts(key_id, STR(KEY_ID_PREFIX)) ||
-        !is_lower_hex(str_slice(key_id, sizeof(KEY_ID_PREFIX) - 1, key_id.len), KEY_ID_DIGITS))
+    if (!str_is(alg, "Ed25519") || !is_key_id(key_id))
         return false;
-    /* Base64 has several texts for the same bytes; only the one that we write is accepted. */
-    if (!base64_bytes(&signature, arena, text) || signature.len != sizeof(out->signature) ||
-        !str_eq(base64_text(arena, signature.at, signature.len), text))
+    if (!receipt_signature_parse(out->signature, arena, text))
         return false;
-    memcpy(out->signature, signature.at, signature.len);
     out->key_id = arena_str(arena, key_id);
     out->digest = arena_str(arena, digest);
     return true;
@@ -383,7 +324,7 @@ void receipt_verify(struct receipt_report *out, struct arena *arena, struct str 
         return;
     }
     json_object_object_del(object, "signature");
-    if (!members_fit(object, receipt_members) || !json_get_str(&schema, object, "schema") ||
+    if (!members_fit(arena, object, receipt_members) || !json_get_str(&schema, object, "schema") ||
         !str_is(schema, RECEIPT_SCHEMA) || !json_get_str(&receipt_id, object, "receipt_id") ||
         !json_get_bool(&out->is_demo, object, "demo") || jcs_write(&signed_text, object) != OK) {
         report(out, RECEIPT_MALFORMED, STR("This is not a receipt of schema " RECEIPT_SCHEMA "."));
@@ -409,19 +350,4 @@ struct str receipt_digest(struct arena *arena, struct str document)
     json_object_object_del(object, "signature");
     return jcs_write(&signed_text, object) == OK ? sha256_hex(arena, buf_view(&signed_text))
                                                  : STR_NONE;
-}
-
-enum result receipt_chain_hash(struct str *out, struct arena *arena, struct str entry)
-{
-    CLEANUP(buf_free) struct buf canonical = { 0 };
-    struct json_object *object;
-    struct str prev_hash;
-
-    TRY(json_parse(&object, arena, entry, &json_limits_wide, NULL));
-    if (!json_get_str(&prev_hash, object, "prev_hash") || !is_lower_hex(prev_hash, SHA256_HEX))
-        return ERR_VALIDATION;
-    json_object_object_del(object, "hash");
-    TRY(jcs_write(&canonical, object));
-    *out = sha256_hex(arena, buf_view(&canonical));
-    return OK;
 }

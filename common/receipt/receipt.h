@@ -1,19 +1,20 @@
 /* receipt.h - the signed record of a decision: native form, "aragora.receipt/1".
  *
- * A receipt holds the SHA-256 of every text and no text, so that erasing a text leaves receipt
- * and chain verifiable (decision 24). It is one canonical JSON object (RFC 8785). The signature
- * is made over the bytes of that object without its member "signature"; what stands in that
- * member is checked part by part, so no byte can change unseen.
+ * A receipt holds a digest of every text and no text, so that erasing a text leaves receipt and
+ * chain verifiable (decision 24). A digest is SHA-256 over a random salt and the text: the salt
+ * is erased with the text, so that nobody finds a short one by trying. A receipt is one canonical
+ * JSON object (RFC 8785). The signature is made over the bytes of that object without its member
+ * "signature"; what stands in that member is checked part by part, so no byte can change unseen.
  *
- * Elsewhere: where receipts are stored (common/store), the public form (receipts_odr.md). */
+ * Elsewhere: where receipts are stored (common/store), the chain (chain.h), the public form
+ * (odr.h). */
 #ifndef ARAGORA_RECEIPT_H
 #define ARAGORA_RECEIPT_H
 
 #include "common/receipt/key.h"
 
-#define RECEIPT_SCHEMA "aragora.receipt/1"
-/* prev_hash of an organisation's first entry. */
-#define RECEIPT_CHAIN_START "0000000000000000000000000000000000000000000000000000000000000000"
+#define RECEIPT_SCHEMA     "aragora.receipt/1"
+#define RECEIPT_SALT_BYTES 16
 
 struct receipt_participant {
     struct str agent, provider, model; /* provider, model: STR_NONE where undisclosed */
@@ -24,7 +25,23 @@ struct receipt_text {
     struct str kind; /* message, critique, vote */
     struct str agent;
     int64_t round;
-    struct str sha256; /* of the text, lower-case hexadecimal */
+    struct str sha256; /* receipt_text_digest() */
+};
+
+enum receipt_stance { STANCE_SUPPORT, STANCE_DISSENT, STANCE_ABSTAIN };
+
+/* One agent's vote on the final answer. */
+struct receipt_vote {
+    struct str agent, role;
+    enum receipt_stance stance;
+    struct str reason; /* STR_NONE: it gave none */
+    struct utc posted_at;
+};
+
+/* An objection that stood against the final answer at the end. */
+struct receipt_critique {
+    struct str agent, text;
+    double severity; /* 0..10 */
 };
 
 struct receipt_facts {
@@ -32,7 +49,8 @@ struct receipt_facts {
     int64_t position;     /* in the organisation's chain */
     struct str prev_hash; /* of the chain entry before */
     struct utc created_at;
-    struct str task, final_answer; /* digested here; final_answer may be STR_NONE */
+    struct str task, final_answer;     /* digested here; final_answer may be STR_NONE */
+    struct str task_salt, answer_salt; /* hexadecimal */
     struct str verdict;
     double confidence; /* 0..1 */
     struct {
@@ -42,7 +60,16 @@ struct receipt_facts {
     struct list participants; /* of struct receipt_participant */
     struct list texts;        /* of struct receipt_text, in the order of the debate */
     bool is_demo;             /* agents were simulated: sign with the demo key */
+
+    /* For the public form only. */
+    struct str reasoning;  /* the summary; STR_NONE: none was made */
+    struct list votes;     /* of struct receipt_vote */
+    struct list critiques; /* of struct receipt_critique */
 };
+
+/* SHA-256 over the salt's bytes and the text. STR_NONE: there is no text. salt: hexadecimal;
+ * empty or STR_NONE: none was drawn. Lives in the arena. */
+struct str receipt_text_digest(struct arena *arena, struct str salt, struct str text);
 
 /* The columns of a stored receipt. */
 struct receipt {
@@ -72,6 +99,7 @@ struct receipt_report {
      * unsigned. */
     struct str receipt_id, digest, key_id;
     bool is_demo;
+    struct list warnings; /* of struct str: what weakens it, without failing it */
 };
 
 /* document: the exact bytes, no line break behind. key: the one trusted, or NULL. *out lives in
@@ -82,10 +110,5 @@ void receipt_verify(struct receipt_report *out, struct arena *arena, struct str 
 /* SHA-256 of what a document's signature is made over, whatever the document says it is;
  * STR_NONE: no JSON object. Lives in the arena. */
 struct str receipt_digest(struct arena *arena, struct str document);
-
-/* SHA-256 over the canonical form of a chain entry without its member "hash", which may be there
- * or not. *out lives in the arena. As jcs_text(); ERR_VALIDATION: not an object, or prev_hash is
- * no digest. */
-MUST_USE enum result receipt_chain_hash(struct str *out, struct arena *arena, struct str entry);
 
 #endif

@@ -23,3 +23,12 @@ enum result meta_settle(struct str *out, struct db *db, struct str key, struct s
                BIND(key, value)));
     return meta_find(out, db, key);
 }
+
+enum result meta_replace(struct db *db, struct str key, struct str from, struct str to)
+{
+    int64_t changed;
+
+    TRY(db_run(&changed, db_system(db), "UPDATE meta SET value = $3 WHERE key = $1 AND value = $2",
+               BIND(key, from, to)));
+    return changed ? OK : ERR_CONFLICT;
+}

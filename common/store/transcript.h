@@ -1,7 +1,8 @@
 /* transcript.h - what is said in a debate, and how it ends.
  *
  * Rows have natural keys: the step that writes one may run twice, the second write changes
- * nothing. All writes belong into the runner's transaction, behind job_fence(). */
+ * nothing. All writes belong into the runner's transaction, behind job_fence(). A text is stored
+ * with the random salt that its digest in the receipt is made with. */
 #ifndef ARAGORA_TRANSCRIPT_H
 #define ARAGORA_TRANSCRIPT_H
 
@@ -47,17 +48,46 @@ MUST_USE enum result transcript_message_add(struct db *db, const struct transcri
 MUST_USE enum result transcript_critique_add(struct db *db, const struct transcript_critique *in);
 MUST_USE enum result transcript_vote_add(struct db *db, const struct transcript_vote *in);
 
-struct transcript_text {          /* strings live in the session's arena */
-    struct str kind, agent, text; /* message, critique, vote; a vote's text is its reason */
+struct transcript_text {                /* strings live in the session's arena */
+    struct str kind, agent, text, salt; /* message, critique, vote: its reason */
     int64_t round;
 };
 /* Everything that was said, in one order for ever; of struct transcript_text. */
 MUST_USE enum result transcript_texts(struct list *out, struct db *db, struct str debate_id);
 
+/* The votes of the last round that had any. */
+struct transcript_ballot {
+    struct str agent, role, choice, reasoning; /* choice STR_NONE: an abstention */
+    struct utc created_at;
+};
+/* In the order of the agents; of struct transcript_ballot. */
+MUST_USE enum result transcript_ballots(struct list *out, struct db *db, struct str debate_id);
+
+struct transcript_objection {
+    struct str agent, reasoning;
+    struct json_text issues;
+    double severity; /* 0..10 */
+};
+/* The critiques of one agent's proposal in that round; of struct transcript_objection. */
+MUST_USE enum result transcript_objections(struct list *out, struct db *db, struct str debate_id,
+                                           int64_t round, struct str target);
+
+/* What a debate begins and ends with, and the salts; no text where there is none, or no more. */
+struct transcript_frame {
+    struct str task, task_salt, final_answer, answer_salt;
+};
+/* ERR_DEBATE_NOT_FOUND. */
+MUST_USE enum result transcript_frame(struct transcript_frame *out, struct db *db,
+                                      struct str debate_id);
+
 /* The first start counts: a resumed debate keeps its time. */
 MUST_USE enum result transcript_started(struct db *db, struct str debate_id);
 MUST_USE enum result transcript_finished(struct db *db, struct str debate_id,
                                          const struct transcript_outcome *outcome);
-MUST_USE enum result transcript_receipt(struct db *db, struct str debate_id, struct str receipt_id);
+
+struct transcript_receipt {
+    struct str debate_id, receipt_id, task_salt, answer_salt;
+};
+MUST_USE enum result transcript_receipt(struct db *db, const struct transcript_receipt *in);
 
 #endif

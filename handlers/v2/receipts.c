@@ -2,11 +2,14 @@
  * receipts_odr 6).
  *
  * A receipt is verified with the public keys that the database holds; a reader who trusts
- * nobody exports it and runs aragora verify. */
+ * nobody exports it and runs aragora verify. Erasing a debate takes the public form and the texts;
+ * the receipt itself stays. */
 #include "handlers/handler.h"
 
 #include "common/base/clock.h"
+#include "common/store/receipt_chain.h"
 #include "common/store/receipts.h"
+#include "common/store/transcript.h"
 
 /* --- The view of a receipt --------------------------------------------------------------- */
 
@@ -55,6 +58,8 @@ struct receipt_view {
         { FIELD(struct receipt_view, is_signed), .doc = "true" },                                  \
         { FIELD(struct receipt_view, has_timestamp), .doc = "By an authority; not yet" },          \
         { FIELD(struct receipt_view, legal_hold), .doc = "Kept past its time; not yet" },          \
+        { FIELD_AS("erased", struct receipt_view, row.erased),                                     \
+          .doc = "The texts and the public form are deleted" },                                    \
         { FIELD(struct receipt_view, demo), .doc = "Demo agents answered" },                       \
     {                                                                                              \
         FIELD_INSIDE(struct receipt_view, signature_metadata, signature_out), .doc = "By whom"     \
@@ -203,33 +208,160 @@ static enum result receipt_get(struct request *r)
     return reply(r, &view);
 }
 
+/* --- Export ------------------------------------------------------------------------------ */
+
 struct export_in {
-    struct str receipt_id, format;
+    struct str receipt_id, format, odr_version;
     bool download;
 };
 
-static const char *const formats[] = { "json", NULL };
+static const char *const formats[] = { "json", "odr", "odr-chain", NULL };
+static const char *const odr_versions[] = { "0.1", "0.2", NULL };
 
 static const struct field export_in[] = {
     { FIELD(struct export_in, receipt_id), .pattern = PATTERN_SLUG,
       .doc = "Id of the receipt or of its debate" },
     { FIELD(struct export_in, format), .choices = formats, .fallback = "json",
-      .doc = "json: the bytes as signed, for aragora verify" },
+      .doc = "json: the bytes as signed; odr: Open Decision Receipt; odr-chain: every entry of the "
+             "organisation's chain, a line each. All for aragora verify" },
+    { FIELD(struct export_in, odr_version), .choices = odr_versions, .fallback = "0.2",
+      .doc = "Profile of the Open Decision Receipt" },
     { FIELD(struct export_in, download), .fallback = "false", .doc = "As a file to save" },
     { 0 },
 };
 
+static enum result erased(struct request *r)
+{
+    return refuse(r, ERR_ERASED, .message = STR("The texts of this decision were erased"));
+}
+
+struct exported {
+    const char *type, *ending;
+    struct str body;
+};
+
+static enum result export_odr(struct exported *out, struct request *r,
+                              const struct receipt_row *row)
+{
+    const struct export_in *in = r->input;
+    enum odr_version version = str_is(in->odr_version, "0.1") ? ODR_0_1 : ODR_0_2;
+    enum result result = receipt_odr(&out->body, r->db, row->receipt_id, version);
+
+    out->ending = "odr.json";
+    return result == ERR_ERASED ? erased(r) : result;
+}
+
+static enum result export_chain(struct exported *out, struct request *r)
+{
+    struct buf *file = arena_buf(r->arena);
+
+    TRY(receipt_chain_file(file, r->db));
+    *out = (struct exported){ "application/x-ndjson", "odr-chain.jsonl", buf_view(file) };
+    return OK;
+}
+
 static enum result receipt_export(struct request *r)
 {
     const struct export_in *in = r->input;
+    struct exported out = { .type = "application/json", .ending = "json" };
     struct receipt_row row;
 
     TRY(receipt_find(&row, r->db, in->receipt_id));
+    out.body = row.native;
+    if (str_is(in->format, "odr"))
+        TRY(export_odr(&out, r, &row));
+    else if (str_is(in->format, "odr-chain"))
+        TRY(export_chain(&out, r));
     mark_demo(r, view_of(r, &row).demo);
     reply_header(r, "Content-Disposition",
-                 arena_printf(r->arena, "%s; filename=\"" STR_FMT ".json\"",
-                              in->download ? "attachment" : "inline", STR_ARG(row.receipt_id)));
-    return reply_text(r, 200, "application/json", row.native);
+                 arena_printf(r->arena, "%s; filename=\"" STR_FMT ".%s\"",
+                              in->download ? "attachment" : "inline", STR_ARG(row.receipt_id),
+                              out.ending));
+    return reply_text(r, 200, out.type, out.body);
+}
+
+/* --- Texts ------------------------------------------------------------------------------- */
+
+struct proof { /* a text with what its digest is made of */
+    struct str kind, agent, text, salt, sha256;
+    int64_t round;
+};
+
+#define PROOF_FIELDS                                                                               \
+    { FIELD(struct proof, text), .absent = ABSENT_EMPTY, .doc = "The text" },                      \
+        { FIELD(struct proof, salt), .absent = ABSENT_EMPTY,                                       \
+          .doc = "Hexadecimal; its bytes precede the text's" },                                    \
+    {                                                                                              \
+        FIELD(struct proof, sha256), .doc = "SHA-256 of both, as in the receipt"                   \
+    }
+
+static const struct field frame_out[] = { PROOF_FIELDS, { 0 } };
+static const struct field proof_out[] = {
+    { FIELD(struct proof, kind), .doc = "message, critique or vote" },
+    { FIELD(struct proof, agent), .doc = "Whose it is" },
+    { FIELD(struct proof, round), .doc = "0 is the proposals" },
+    PROOF_FIELDS,
+    { 0 },
+};
+
+struct texts_out {
+    struct str receipt_id, debate_id;
+    struct proof task, final_answer;
+    struct list texts; /* of struct proof */
+};
+
+static const struct field texts_out[] = {
+    { FIELD(struct texts_out, receipt_id), .doc = "Id" },
+    { FIELD(struct texts_out, debate_id), .doc = "What was decided" },
+    { FIELD_INSIDE(struct texts_out, task, frame_out), .doc = "The question" },
+    { FIELD_INSIDE(struct texts_out, final_answer, frame_out),
+      .doc = "The decision; without sha256 if there is none" },
+    { FIELD_LIST(struct texts_out, texts, struct proof, proof_out), .absent = ABSENT_EMPTY,
+      .doc = "All that was said, in the receipt's order" },
+    { 0 },
+};
+
+static struct proof proof_of(struct request *r, struct str text, struct str salt)
+{
+    return (struct proof){ .text = text,
+                           .salt = salt,
+                           .sha256 = receipt_text_digest(r->arena, salt, text) };
+}
+
+static struct list proofs_of(struct request *r, const struct list *texts)
+{
+    const struct transcript_text *all = texts->at;
+    struct proof *proofs = arena_array(r->arena, texts->count, sizeof(*proofs));
+
+    for (size_t i = 0; i < texts->count; i++) {
+        proofs[i] = proof_of(r, all[i].text, all[i].salt);
+        proofs[i].kind = all[i].kind;
+        proofs[i].agent = all[i].agent;
+        proofs[i].round = all[i].round;
+    }
+    return (struct list){ proofs, texts->count };
+}
+
+static enum result receipt_texts(struct request *r)
+{
+    const struct receipt_id_in *in = r->input;
+    struct transcript_frame frame;
+    struct receipt_row row;
+    struct list texts;
+
+    TRY(receipt_find(&row, r->db, in->receipt_id));
+    if (row.erased)
+        return erased(r);
+    TRY(transcript_frame(&frame, r->db, row.debate_id));
+    TRY(transcript_texts(&texts, r->db, row.debate_id));
+    const struct texts_out out = { .receipt_id = row.receipt_id,
+                                   .debate_id = row.debate_id,
+                                   .task = proof_of(r, frame.task, frame.task_salt),
+                                   .final_answer =
+                                       proof_of(r, frame.final_answer, frame.answer_salt),
+                                   .texts = proofs_of(r, &texts) };
+    mark_demo(r, view_of(r, &row).demo);
+    return reply(r, &out);
 }
 
 /* --- Verify ------------------------------------------------------------------------------ */
@@ -357,8 +489,12 @@ const struct route receipt_routes[] = {
       .tag = "Receipts", .doc = "One receipt" },
     { ROUTE(GET, "/api/v2/receipts/{receipt_id}/export", receipt_export),
       .permission = "receipts.read", INPUT(struct export_in, export_in),
-      .reply_type = "application/json", ERRORS(ERR_RECEIPT_NOT_FOUND), .tag = "Receipts",
-      .doc = "The receipt as a file" },
+      .reply_type = "application/json", ERRORS(ERR_RECEIPT_NOT_FOUND, ERR_ERASED),
+      .tag = "Receipts", .doc = "The receipt as a file, in its native or its public form" },
+    { ROUTE(GET, "/api/v2/receipts/{receipt_id}/texts", receipt_texts),
+      .permission = "debates.read", INPUT(struct receipt_id_in, id_in), .reply = texts_out,
+      ERRORS(ERR_RECEIPT_NOT_FOUND, ERR_ERASED), .tag = "Receipts",
+      .doc = "The texts with the salts that prove them" },
     { ROUTE(POST, "/api/v2/receipts/{receipt_id}/verify", receipt_verify_post),
       .permission = "receipts.verify", .body_optional = true, INPUT(struct receipt_id_in, id_in),
       .reply = verified_out, ERRORS(ERR_RECEIPT_NOT_FOUND), .tag = "Receipts",

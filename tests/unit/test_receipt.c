@@ -1,8 +1,8 @@
 /* test_receipt.c - keys, receipts, chain entries. */
 #include "common/base/crypto.h"
 #include "common/base/file.h"
+#include "common/receipt/chain.h"
 #include "common/receipt/jcs.h"
-#include "common/receipt/receipt.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -261,7 +261,7 @@ static struct receipt_facts facts_made(void)
         .receipt_id = STR("rcpt_1"),
         .debate_id = STR("debate_1"),
         .position = 7,
-        .prev_hash = STR(RECEIPT_CHAIN_START),
+        .prev_hash = STR(CHAIN_START),
         .created_at = { INT64_C(1769076000123456) },
         .task = STR("Ship on Friday?"),
         .final_answer = STR("No \xe2\x80\x94 on Monday."),
@@ -305,7 +305,7 @@ static void a_receipt_is_the_canonical_json_of_its_facts(void **state)
         place->arena,
         "\"participants\":[{\"agent\":\"anna\",\"model\":\"claude\",\"provider\":\"anthropic\"},"
         "{\"agent\":\"otto\",\"model\":null,\"provider\":null}],\"position\":7,"
-        "\"prev_hash\":\"" RECEIPT_CHAIN_START "\",\"receipt_id\":\"rcpt_1\","
+        "\"prev_hash\":\"" CHAIN_START "\",\"receipt_id\":\"rcpt_1\","
         "\"schema\":\"aragora.receipt/1\",\"signature\":{\"alg\":\"Ed25519\",\"digest\":\"" STR_FMT
         "\",\"key_id\":\"" STR_FMT "\",\"signature\":\"" STR_FMT "\"},\"task_sha256\":\"" STR_FMT
         "\",\"texts\":[{\"agent\":\"anna\",\"kind\":\"message\",\"round\":0,",
@@ -489,12 +489,12 @@ static void a_chain_entry_is_hashed_without_its_own_hash(void **state)
         struct str entry;
         enum result result;
     } cases[] = {
-        { STR("{\"position\":1,\"prev_hash\":\"" RECEIPT_CHAIN_START "\"}"), OK },
-        { STR("{ \"prev_hash\":\"" RECEIPT_CHAIN_START "\", \"position\":1.0 }"), OK },
-        { STR("{\"hash\":\"ab\",\"position\":1,\"prev_hash\":\"" RECEIPT_CHAIN_START "\"}"), OK },
+        { STR("{\"position\":1,\"prev_hash\":\"" CHAIN_START "\"}"), OK },
+        { STR("{ \"prev_hash\":\"" CHAIN_START "\", \"position\":1.0 }"), OK },
+        { STR("{\"hash\":\"ab\",\"position\":1,\"prev_hash\":\"" CHAIN_START "\"}"), OK },
         { STR("{\"position\":1}"), ERR_VALIDATION },
         { STR("{\"position\":1,\"prev_hash\":\"0\"}"), ERR_VALIDATION },
-        { STR("{\"position\":9007199254740993,\"prev_hash\":\"" RECEIPT_CHAIN_START "\"}"),
+        { STR("{\"position\":9007199254740993,\"prev_hash\":\"" CHAIN_START "\"}"),
           ERR_VALIDATION },
         { STR("[]"), ERR_VALIDATION },
         { STR("{"), ERR_INVALID_JSON },
@@ -502,11 +502,11 @@ static void a_chain_entry_is_hashed_without_its_own_hash(void **state)
     struct place *place = *state;
     struct str expected = sha256_hex(place->arena, cases[0].entry);
 
-    assert_int_equal(strlen(RECEIPT_CHAIN_START), SHA256_HEX);
+    assert_int_equal(strlen(CHAIN_START), SHA256_HEX);
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct str hash = expected;
 
-        assert_int_equal(receipt_chain_hash(&hash, place->arena, cases[i].entry), cases[i].result);
+        assert_int_equal(chain_hash(&hash, place->arena, cases[i].entry), cases[i].result);
         assert_text(hash, expected);
     }
 }

@@ -1,0 +1,137 @@
+#include "debated/debate_receipt.h"
+
+#include "common/base/buf.h"
+#include "common/base/id.h"
+
+/* debates.md 23.1 */
+static struct str verdict_word(const struct verdict *verdict)
+{
+    if (!verdict->reached)
+        return STR("NEEDS_REVIEW");
+    return verdict->confidence >= 0.7 ? STR("APPROVED") : STR("APPROVED_WITH_CONDITIONS");
+}
+
+static struct list participants(const struct run *run)
+{
+    struct receipt_participant *all = arena_array(run->scratch, run->count, sizeof(*all));
+
+    for (size_t i = 0; i < run->count; i++)
+        all[i] = (struct receipt_participant){ .agent = run->agents[i].agent,
+                                               .provider = run->agents[i].provider,
+                                               .model = run->agents[i].model };
+    return (struct list){ all, run->count };
+}
+
+static enum result digests(struct list *out, const struct run *run)
+{
+    struct list texts;
+
+    TRY(transcript_texts(&texts, run->db, run->debate.debate_id));
+    struct receipt_text *all = arena_array(run->scratch, texts.count, sizeof(*all));
+    for (size_t i = 0; i < texts.count; i++) {
+        const struct transcript_text *text = (const struct transcript_text *)texts.at + i;
+
+        all[i] = (struct receipt_text){ .kind = text->kind,
+                                        .agent = text->agent,
+                                        .round = text->round,
+                                        .sha256 = receipt_text_digest(run->scratch, text->salt,
+                                                                      text->text) };
+    }
+    *out = (struct list){ all, texts.count };
+    return OK;
+}
+
+/* Who voted for the answer supports it, who voted for another dissents. */
+static enum result votes(struct list *out, const struct run *run, size_t answerer)
+{
+    struct list ballots;
+
+    TRY(transcript_ballots(&ballots, run->db, run->debate.debate_id));
+    struct receipt_vote *all = arena_array(run->scratch, ballots.count, sizeof(*all));
+    for (size_t i = 0; i < ballots.count; i++) {
+        const struct transcript_ballot *ballot = (const struct transcript_ballot *)ballots.at + i;
+        bool supports = answerer < run->count && str_eq(ballot->choice, run->names[answerer]);
+
+        all[i] = (struct receipt_vote){ .agent = ballot->agent,
+                                        .role = ballot->role,
+                                        .stance = !ballot->choice.at ? STANCE_ABSTAIN
+                                                  : supports         ? STANCE_SUPPORT
+                                                                     : STANCE_DISSENT,
+                                        .reason = ballot->reasoning,
+                                        .posted_at = ballot->created_at };
+    }
+    *out = (struct list){ all, ballots.count };
+    return OK;
+}
+
+/* The issues in a line; without any, the reasoning. */
+static struct str objection_text(struct arena *arena, const struct transcript_objection *objection)
+{
+    CLEANUP(buf_free) struct buf text = { 0 };
+    struct json_object *issues;
+
+    if (json_parse(&issues, arena, objection->issues.text, &json_limits_wide, NULL) != OK ||
+        !json_object_is_type(issues, json_type_array) || !json_object_array_length(issues))
+        return objection->reasoning.at ? objection->reasoning : STR("");
+    for (size_t i = 0; i < json_object_array_length(issues); i++) {
+        buf_str(&text, i ? STR("; ") : STR(""));
+        buf_str(&text, json_str(json_object_array_get_idx(issues, i)));
+    }
+    return arena_str(arena, buf_view(&text));
+}
+
+/* Those of the last round against the answer. */
+static enum result critiques(struct list *out, const struct run *run, size_t answerer)
+{
+    struct list objections;
+
+    *out = (struct list){ 0 };
+    if (answerer >= run->count)
+        return OK;
+    TRY(transcript_objections(&objections, run->db, run->debate.debate_id, run->rounds_done,
+                              run->names[answerer]));
+    struct receipt_critique *all = arena_array(run->scratch, objections.count, sizeof(*all));
+    for (size_t i = 0; i < objections.count; i++) {
+        const struct transcript_objection *one =
+            (const struct transcript_objection *)objections.at + i;
+
+        all[i] = (struct receipt_critique){ one->agent, objection_text(run->scratch, one),
+                                            one->severity };
+    }
+    *out = (struct list){ all, objections.count };
+    return OK;
+}
+
+static struct str salt_new(const struct run *run)
+{
+    return id_random(run->scratch, "", 2 * (size_t)RECEIPT_SALT_BYTES);
+}
+
+enum result debate_receipt(struct receipt_row *out, struct run *run, size_t answerer)
+{
+    struct receipt_facts facts = {
+        .receipt_id = id_new(run->scratch, "rcpt_"),
+        .debate_id = run->debate.debate_id,
+        .task = run->debate.task,
+        .task_salt = salt_new(run),
+        .final_answer = answerer < run->count ? run->proposals[answerer].text : STR_NONE,
+        .answer_salt = salt_new(run),
+        .verdict = verdict_word(&run->verdict),
+        .confidence = run->verdict.confidence,
+        .consensus = { run->verdict.reached, run->debate.consensus_mode,
+                       str_from(run->verdict.strength) },
+        .participants = participants(run),
+        .is_demo = run->debate.is_demo,
+        .reasoning = run->synthesis,
+    };
+
+    TRY(digests(&facts.texts, run));
+    TRY(votes(&facts.votes, run, answerer));
+    TRY(critiques(&facts.critiques, run, answerer));
+    TRY(receipt_append(out, run->db, &facts, run->options.signers));
+    return transcript_receipt(run->db,
+                              &(struct transcript_receipt){ .debate_id = facts.debate_id,
+                                                            .receipt_id = facts.receipt_id,
+                                                            .task_salt = facts.task_salt,
+                                                            .answer_salt = facts.answer_salt });
+}
