@@ -67,7 +67,7 @@ static enum result slot_open(struct receipt_key **out, struct arena *arena, stru
                              const struct slot *slot)
 {
     struct receipt_key *key;
-    struct str pem;
+    struct str pem, before;
     enum result found = meta_find(&pem, db, slot->meta);
 
     if (found == ERR_NOT_FOUND) {
@@ -76,7 +76,15 @@ static enum result slot_open(struct receipt_key **out, struct arena *arena, stru
                             receipt_public_key_pem(arena, receipt_key_public(key)));
     }
     TRY(found);
-    return known_open(out, arena, slot, pem);
+    do { /* a rotation may come between the database and the file */
+        enum result result = known_open(out, arena, slot, pem);
+
+        if (result != ERR_KEY)
+            return result;
+        before = pem;
+        TRY(meta_find(&pem, db, slot->meta));
+    } while (!str_eq(pem, before));
+    return ERR_KEY;
 }
 
 /* The setting, else the host of the public URL. */
@@ -91,8 +99,10 @@ static struct str issuer(void)
         return STR_NONE;
     url = str_slice(url, at + scheme.len, url.len);
     (void)str_split(&host, &url, '/');
-    if (!str_starts(host, STR("["))) /* IPv6 has colons of its own */
-        (void)str_split(&host, &(struct str){ host.at, host.len }, ':');
+    /* IPv6 has colons of its own, in brackets. */
+    struct str port = str_starts(host, STR("[")) ? STR("]:") : STR(":");
+    if (str_find(&at, host, port))
+        host = str_slice(host, 0, at + port.len - 1);
     return host.len ? host : STR_NONE;
 }
 

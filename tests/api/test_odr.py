@@ -9,7 +9,7 @@ import pathlib
 import subprocess
 
 import pytest
-from conftest import BIN, run
+from conftest import BIN, Server, run
 from test_debate import ended, start, wait
 
 ODR = pathlib.Path(__file__).resolve().parents[1] / "odr"
@@ -351,3 +351,62 @@ def test_a_receipt_of_another_chain_is_not_anchored(files, tmp_path):
     changed = put(json.loads((files / "0.2").read_text()), ("receipt_id",), "rcpt_other")
     (tmp_path / "other.json").write_text(json.dumps(changed))
     assert ours(tmp_path / "other.json", "--chain", files / "chain").returncode == 1
+
+
+# --- Rotation and erasure ------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def lone():
+    """A server of its own: its keys are changed, its debates erased."""
+    server = Server(ARAGORA_DISABLE_ALL_RATE_LIMITS="true", ARAGORA_DEMO_DELAY_MS="0")
+    with server.client(server.key()) as client:
+        yield server, client
+    assert server.stop() == 0
+
+
+def decided(client):
+    return wait(client, start(client), ended)[0]
+
+
+def public_key(client, key_id, path):
+    path.write_text(client.get("/api/v2/receipts/signing-key", params={"key_id": key_id}).json()["public_key_pem"])
+    return path
+
+
+def test_a_running_server_signs_with_the_rotated_key(lone, verifier, tmp_path):
+    server, client = lone
+    first = decided(client)
+    done = run(server.data, "receipt", "rotate-key", "--demo")
+    assert done.returncode == 0, done.stderr
+    second = decided(client)
+    chain = export(client, second["receipt_id"], format="odr-chain").content
+    (tmp_path / "chain").write_bytes(chain)
+    kinds = [json.loads(line)["kind"] for line in chain.splitlines()]
+    assert kinds == ["receipt", "key_rotation", "receipt"]
+    used = []
+    for debate in (first, second):
+        receipt = debate["receipt_id"]
+        native = client.get(f"/api/v2/receipts/{receipt}").json()
+        used.append(native["signature_metadata"]["key_id"])
+        key = public_key(client, used[-1], tmp_path / "key.pem")
+        assert client.post(f"/api/v2/receipts/{receipt}/verify").json()["valid"] is True
+        for name, parameters in (("native", {}), ("odr", {"format": "odr"})):
+            (tmp_path / name).write_bytes(export(client, receipt, **parameters).content)
+            assert ours(tmp_path / name, "--pubkey", key, "--chain", tmp_path / "chain").returncode == 0
+        document = json.loads((tmp_path / "odr").read_text())
+        told = compare(verifier, tmp_path / receipt, [("odr", document)], "--pubkey", str(key), "--chain", str(tmp_path / "chain"))
+        assert told == {"odr": (0, 0)}
+        assert ours(tmp_path / "chain", "--pubkey", key).returncode == 0  # each vouches for the other
+    assert used[1] == done.stdout.strip() != used[0]
+
+
+def test_the_real_key_rotates_too_and_the_old_one_is_still_found(lone):
+    server, client = lone
+    old = client.get("/api/v2/receipts/signing-key").json()
+    done = run(server.data, "receipt", "rotate-key")
+    assert done.returncode == 0, done.stderr
+    assert client.get("/api/v2/receipts/signing-key").json()["key_id"] == done.stdout.strip() != old["key_id"]
+    assert client.get("/api/v2/receipts/signing-key", params={"key_id": old["key_id"]}).json() == old
+    keys = {path.name: path.stat().st_mode & 0o777 for path in (server.data / "keys").iterdir()}
+    assert {name: keys[name] for name in ("receipt.pem", "demo-receipt.pem")} == {"receipt.pem": 0o600, "demo-receipt.pem": 0o600}
+    assert not [name for name in keys if "ed25519-" in name]
