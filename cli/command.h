@@ -75,9 +75,9 @@ struct command {
         "--data-dir", "DIR", "database, keys and sockets", OPTION_SETTING, SETTING_DATA_DIR        \
     }
 
-extern const struct command command_ask, command_apikey, command_config, command_doctor,
-    command_migrate, command_receipt, command_routes, command_serve, command_verify,
-    command_version;
+extern const struct command command_ask, command_apikey, command_config, command_debate,
+    command_doctor, command_migrate, command_receipt, command_routes, command_serve,
+    command_verify, command_version;
 
 /* Reads argv behind the command's name; overrides settings. ERR_VALIDATION: said on standard
  * error what is wrong. */

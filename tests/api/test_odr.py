@@ -410,3 +410,31 @@ def test_the_real_key_rotates_too_and_the_old_one_is_still_found(lone):
     keys = {path.name: path.stat().st_mode & 0o777 for path in (server.data / "keys").iterdir()}
     assert {name: keys[name] for name in ("receipt.pem", "demo-receipt.pem")} == {"receipt.pem": 0o600, "demo-receipt.pem": 0o600}
     assert not [name for name in keys if "ed25519-" in name]
+
+
+def test_an_erased_debate_leaves_a_receipt_that_verifies(lone, tmp_path):
+    server, client = lone
+    debate = decided(client)
+    receipt = debate["receipt_id"]
+    native = export(client, receipt).content
+    key_id = json.loads(native)["signature"]["key_id"]
+    assert run(server.data, "debate", "erase", debate["id"], "--org", "org_other").returncode == 1
+    assert run(server.data, "debate", "erase", debate["id"]).returncode == 0
+    again = run(server.data, "debate", "erase", debate["id"])
+    assert again.returncode == 1 and "before" in again.stderr
+    assert run(server.data, "debate", "erase").returncode == 2
+    assert client.get(f"/api/v1/debates/{debate['id']}").status_code == 404
+    for path in ("export?format=odr", "export?format=odr&odr_version=0.1", "texts"):
+        answer = client.get(f"/api/v2/receipts/{receipt}/{path}")
+        assert answer.status_code == 410 and answer.json()["code"] == "gone" and "erased" in answer.text
+    assert "erased" in run(server.data, "receipt", "export", receipt, "--format", "odr").stderr
+    view = client.get(f"/api/v2/receipts/{receipt}").json()
+    assert view["erased"] is True and "input_summary" not in view and debate["task"] not in json.dumps(view)
+    assert export(client, receipt).content == native
+    assert client.post(f"/api/v2/receipts/{receipt}/verify").json()["valid"] is True
+    (tmp_path / "native").write_bytes(native)
+    (tmp_path / "chain").write_bytes(export(client, receipt, format="odr-chain").content)
+    last = json.loads((tmp_path / "chain").read_text().splitlines()[-1])
+    assert (last["kind"], last["subject"]) == ("erasure", receipt)
+    key = public_key(client, key_id, tmp_path / "key.pem")
+    assert ours(tmp_path / "native", "--pubkey", key, "--chain", tmp_path / "chain").returncode == 0
