@@ -258,7 +258,7 @@ static int run(const struct arguments *arguments)
         return command_misused(arguments->command);
     if (!followed && !write_request(&request, arguments))
         return EXIT_USAGE;
-    setlocale(LC_CTYPE, "");
+    (void)setlocale(LC_CTYPE, "");
     signal(SIGINT, interrupt);
     if (!followed && !start_debate(&id, arena, &endpoint, buf_view(&request)))
         return EXIT_FAILED;

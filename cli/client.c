@@ -11,8 +11,8 @@
 
 #define CONNECT_S    10L
 #define REQUEST_S    60L
-#define ANSWER_MAX   (64 * 1024 * 1024) /* bytes */
-#define MESSAGE_MAX  (16 * 1024 * 1024)
+#define ANSWER_MAX   ((size_t)64 * 1024 * 1024) /* bytes */
+#define MESSAGE_MAX  ((size_t)16 * 1024 * 1024)
 #define HANDSHAKE_MS 10000
 
 static void free_curl(CURL **curl)

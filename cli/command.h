@@ -76,8 +76,8 @@ struct command {
     }
 
 extern const struct command command_ask, command_apikey, command_config, command_debate,
-    command_doctor, command_migrate, command_receipt, command_routes, command_serve,
-    command_verify, command_version;
+    command_doctor, command_migrate, command_receipt, command_routes, command_serve, command_verify,
+    command_version;
 
 /* Reads argv behind the command's name; overrides settings. ERR_VALIDATION: said on standard
  * error what is wrong. */

@@ -7,9 +7,9 @@
 #include <sys/stat.h>
 
 static const struct command *const commands[] = {
-    &command_serve,   &command_ask,    &command_debate, &command_receipt,
-    &command_verify,  &command_migrate, &command_apikey, &command_routes,
-    &command_config,  &command_doctor, &command_version,
+    &command_serve,  &command_ask,     &command_debate,  &command_receipt,
+    &command_verify, &command_migrate, &command_apikey,  &command_routes,
+    &command_config, &command_doctor,  &command_version,
 };
 
 static void usage(FILE *out)

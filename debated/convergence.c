@@ -3,15 +3,9 @@
 #include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
-#include <uthash.h>
 
-/* A word or a pair of words, known by its hash: two that share one count as one, which among the
- * few thousand of a debate does not happen. */
-struct term {
-    UT_hash_handle hh;
-    uint64_t hash;
-    double documents; /* that hold it */
-};
+/* A word or a pair of words is known by its hash: two that share one count as one, which among
+ * the few thousand of a debate does not happen. */
 
 /* One text as its terms, sorted by hash. */
 struct vector {
@@ -50,12 +44,26 @@ static int by_hash(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
+/* Sorts, and adds up the entries of one hash. */
+static void gather(struct vector *vector)
+{
+    size_t kept = 0;
+
+    qsort(vector->at, vector->count, sizeof(*vector->at), by_hash);
+    for (size_t i = 0; i < vector->count; i++) {
+        if (kept && vector->at[kept - 1].hash == vector->at[i].hash)
+            vector->at[kept - 1].weight += vector->at[i].weight;
+        else
+            vector->at[kept++] = vector->at[i];
+    }
+    vector->count = kept;
+}
+
 /* The terms of a text with how often each stands there. */
 static struct vector terms_of(struct arena *arena, struct str text)
 {
     struct vector vector = { arena_array(arena, text.len + 1, sizeof(*vector.at)), 0 };
     uint64_t word, before = 0;
-    size_t kept = 0;
 
     while (next_word(&word, &text)) {
         vector.at[vector.count++] = (struct entry){ word, 1 };
@@ -64,43 +72,39 @@ static struct vector terms_of(struct arena *arena, struct str text)
                 (struct entry){ before * UINT64_C(0x9e3779b97f4a7c15) ^ word, 1 };
         before = word;
     }
-    qsort(vector.at, vector.count, sizeof(*vector.at), by_hash);
-    for (size_t i = 0; i < vector.count; i++) {
-        if (kept && vector.at[kept - 1].hash == vector.at[i].hash)
-            vector.at[kept - 1].weight += 1;
-        else
-            vector.at[kept++] = vector.at[i];
-    }
-    vector.count = kept;
+    gather(&vector);
     return vector;
 }
 
-static void count_documents(struct term **terms, struct arena *arena, const struct vector *vector)
+/* In how many texts each term stands. */
+static struct vector documents_of(struct arena *arena, const struct vector *texts, size_t count)
 {
-    for (size_t i = 0; i < vector->count; i++) {
-        struct term *term = NULL;
+    struct vector all = { 0 };
+    size_t room = 1;
 
-        HASH_FIND(hh, *terms, &vector->at[i].hash, sizeof(uint64_t), term);
-        if (!term) {
-            term = arena_alloc(arena, sizeof(*term));
-            term->hash = vector->at[i].hash;
-            HASH_ADD(hh, *terms, hash, sizeof(uint64_t), term);
-        }
-        term->documents += 1;
-    }
+    for (size_t i = 0; i < count; i++)
+        room += texts[i].count;
+    all.at = arena_array(arena, room, sizeof(*all.at));
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < texts[i].count; j++)
+            all.at[all.count++] = (struct entry){ texts[i].at[j].hash, 1 };
+    gather(&all);
+    return all;
 }
 
 /* Frequency times ln((1 + n) / (1 + documents)) + 1, then to length 1. */
-static void weigh(struct vector *vector, struct term *terms, double documents)
+static void weigh(struct vector *vector, const struct vector *documents, size_t texts)
 {
     double square = 0;
 
     for (size_t i = 0; i < vector->count; i++) {
-        struct term *term = NULL;
+        struct entry *entry = &vector->at[i];
+        const struct entry *found =
+            bsearch(entry, documents->at, documents->count, sizeof(*documents->at), by_hash);
+        double in = found ? found->weight : 0;
 
-        HASH_FIND(hh, terms, &vector->at[i].hash, sizeof(uint64_t), term);
-        vector->at[i].weight *= log((1 + documents) / (1 + (term ? term->documents : 0))) + 1;
-        square += vector->at[i].weight * vector->at[i].weight;
+        entry->weight *= log((1 + (double)texts) / (1 + in)) + 1;
+        square += entry->weight * entry->weight;
     }
     for (size_t i = 0; square > 0 && i < vector->count; i++)
         vector->at[i].weight /= sqrt(square);
@@ -126,31 +130,27 @@ static double cosine(const struct vector *a, const struct vector *b)
 struct convergence convergence_of(struct arena *arena, const struct str *before,
                                   const struct str *now, size_t count)
 {
-    struct vector *old = arena_array(arena, count, sizeof(*old));
-    struct vector *new = arena_array(arena, count, sizeof(*new));
+    struct vector *texts = arena_array(arena, 2 * count, sizeof(*texts));
     struct convergence out = { arena_array(arena, count, sizeof(double)), 1, 1 };
-    struct term *terms = NULL;
     double sum = 0;
     size_t compared = 0;
 
     for (size_t i = 0; i < count; i++) {
-        old[i] = terms_of(arena, before[i]);
-        new[i] = terms_of(arena, now[i]);
-        count_documents(&terms, arena, &old[i]);
-        count_documents(&terms, arena, &new[i]);
+        texts[2 * i] = terms_of(arena, before[i]);
+        texts[2 * i + 1] = terms_of(arena, now[i]);
     }
+    struct vector documents = documents_of(arena, texts, 2 * count);
+    for (size_t i = 0; i < 2 * count; i++)
+        weigh(&texts[i], &documents, 2 * count);
     for (size_t i = 0; i < count; i++) {
-        weigh(&old[i], terms, (double)(2 * count));
-        weigh(&new[i], terms, (double)(2 * count));
         out.similarity[i] = 1;
         if (!before[i].at || !now[i].at)
             continue;
-        out.similarity[i] = cosine(&old[i], &new[i]);
+        out.similarity[i] = cosine(&texts[2 * i], &texts[2 * i + 1]);
         out.least = out.similarity[i] < out.least ? out.similarity[i] : out.least;
         sum += out.similarity[i];
         compared++;
     }
     out.mean = compared ? sum / (double)compared : 1;
-    HASH_CLEAR(hh, terms); /* the terms themselves are the arena's */
     return out;
 }

@@ -268,8 +268,8 @@ static void ollama_lines_make_a_reply(void **state)
         "{\"model\":\"q\",\"message\":{\"role\":\"assistant\",\"content\":\"We\"},\"done\":false}",
         "",
         "{\"message\":{\"content\":\" do\",\"thinking\":\"hidden\"},\"done\":false}",
-        "{\"message\":{\"content\":\"\"},\"done\":true,\"done_reason\":\"stop\","
-        "\"prompt_eval_count\":9,\"eval_count\":4}",
+        ("{\"message\":{\"content\":\"\"},\"done\":true,\"done_reason\":\"stop\","
+         "\"prompt_eval_count\":9,\"eval_count\":4}"),
         NULL,
     };
     struct wire_answer answer = read_all(&wire_ollama, whole);

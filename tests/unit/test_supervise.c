@@ -134,7 +134,7 @@ static void a_child_that_dies_at_once_is_started_after_growing_pauses(void **sta
 
     (void)state;
     at.lines_wanted = COUNT(pauses_ms) + 1;
-    assert_true(run(&quick, "date +%s%N >> $0"));
+    assert_true(run(&quick, "date +%s%N >> $0; exit 1"));
     struct str text = told();
     int64_t before_ns = take_number(&text);
     for (size_t i = 0; i < COUNT(pauses_ms); i++) {
@@ -154,8 +154,23 @@ static void a_long_life_makes_the_pause_short_again(void **state)
     times.pause_max_us = 60 * US_PER_S;
     times.long_life_us = 20 * US_PER_MS;
     at.lines_wanted = 10;
-    assert_true(run(&times, "echo up >> $0; sleep 0.03"));
+    assert_true(run(&times, "echo up >> $0; sleep 0.03; exit 1"));
     assert_true(at.ready_us - start_us < 5 * US_PER_S); /* doubled nine times it were 10 s */
+}
+
+/* As a worker that has done its part. */
+static void a_child_that_ended_in_order_is_replaced_at_once(void **state)
+{
+    struct supervisor_times times = quick;
+    int64_t start_us = monotonic_us();
+
+    (void)state;
+    times.pause_min_us = 10 * US_PER_MS;
+    times.pause_max_us = 60 * US_PER_S;
+    times.long_life_us = 60 * US_PER_S;
+    at.lines_wanted = 8;
+    assert_true(run(&times, "echo up >> $0; sleep 0.02; exit 0"));
+    assert_true(monotonic_us() - start_us < 5 * US_PER_S); /* doubled pauses would be 1.3 s each */
 }
 
 static void a_child_that_ignores_its_signal_is_killed_after_the_grace(void **state)
@@ -249,6 +264,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_child_that_dies_at_once_is_started_after_growing_pauses),
         TEST(a_long_life_makes_the_pause_short_again),
+        TEST(a_child_that_ended_in_order_is_replaced_at_once),
         TEST(a_child_that_ignores_its_signal_is_killed_after_the_grace),
         TEST(a_child_that_heeds_its_signal_is_not_waited_for),
         TEST(a_stage_is_ended_when_the_one_before_is_gone),
