@@ -354,7 +354,7 @@ static enum result serve(struct runner *runner)
     pthread_mutex_unlock(&runner->lock);
     pthread_join(renewer, NULL);
     db_use(runner->db, runner->scratch, STR_NONE);
-    return job_release_runner(NULL, runner->db, runner->id);
+    return job_give_back(runner->db, runner->id);
 }
 
 enum result runner_serve(const struct runner_config *config)

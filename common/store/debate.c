@@ -218,12 +218,13 @@ static const struct field end_fields[] = {
     { 0 },
 };
 
-/* A queued debate has no runner that could end it. */
-static enum result end_queued(struct db *db, struct str debate_id, struct str reason)
+/* A debate that waits, for its first runner or for the next, has none that could end it. */
+static enum result end_waiting(struct db *db, struct str debate_id, struct str status,
+                               struct str reason)
 {
     const struct end end = { debate_id, STR("cancelled"), reason };
 
-    TRY(loop_move(db, debate_id, STR("queued"), STR("cancelled"), true));
+    TRY(loop_move(db, debate_id, status, STR("cancelled"), true));
     TRY(db_run(NULL, db,
                "UPDATE debates SET error = $3, completed_at = (SELECT now_us()),"
                " updated_at = (SELECT now_us()) WHERE org_id = $1 AND debate_id = $2",
@@ -246,8 +247,8 @@ enum result debate_cancel(struct db *db, struct str debate_id, struct str reason
     if (result == ERR_NOT_FOUND)
         return ERR_NOT_CANCELLABLE;
     TRY(result);
-    if (!running) /* then no runner has it, and it is still queued */
-        TRY(end_queued(db, debate_id, reason));
+    if (!running)
+        TRY(end_waiting(db, debate_id, debate.status, reason));
     return tx_commit(&tx);
 }
 

@@ -102,6 +102,14 @@ enum result job_release_runner(int64_t *released, struct db *db, struct str runn
                   BIND(runner));
 }
 
+enum result job_give_back(struct db *db, struct str runner)
+{
+    return db_run(NULL, db_system(db),
+                  "UPDATE jobs SET status = 'pending', lease_owner = NULL, lease_until = NULL,"
+                  " fence = fence + 1 WHERE status = 'running' AND lease_owner = $1",
+                  BIND(runner));
+}
+
 enum result job_runners(struct list *out, struct db *db)
 {
     return db_all(out, db_system(db), text_row, sizeof(struct str),

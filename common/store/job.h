@@ -32,6 +32,8 @@ void job_listen(void (*listener)(void *arg), void *arg);
 MUST_USE enum result job_claim(struct job *out, struct db *db, struct str runner);
 /* Ends the lease of a runner that is known to be dead; its jobs can be claimed at once. */
 MUST_USE enum result job_release_runner(int64_t *released, struct db *db, struct str runner);
+/* A runner that stops gives its jobs back: they wait again, and none has lost a runner. */
+MUST_USE enum result job_give_back(struct db *db, struct str runner);
 /* Runners that hold a lease. */
 MUST_USE enum result job_runners(struct list *out, struct db *db); /* of struct str */
 

@@ -313,6 +313,27 @@ static void cancelling_ends_a_queued_debate_and_asks_a_running_one(void **state)
     assert_true(str_is(reason, "user_requested"));
 }
 
+static void a_job_that_is_given_back_waits_and_has_lost_nobody(void **state)
+{
+    struct debate debate;
+    struct job job;
+
+    (void)state;
+    fresh_org();
+    struct str id = new_debate(), runner = id_new(at.arena, "run_");
+    for (int i = 0; i <= LOSSES_MAX; i++) {
+        job = claim(id, runner);
+        assert_int_equal(job.losses, 0);
+        assert_int_equal(job_give_back(at.db, runner), OK);
+    }
+    assert_int_equal(job_fence(NULL, at.db, &job), ERR_LEASE_LOST);
+    /* Its debate is under way, and yet has no runner that could end it. */
+    assert_int_equal(loop_move(at.db, id, STR("queued"), STR("running"), false), OK);
+    assert_int_equal(debate_cancel(at.db, id, STR("enough")), OK);
+    assert_int_equal(debate_find(&debate, at.db, id), OK);
+    assert_true(str_is(debate.status, "cancelled"));
+}
+
 static void a_key_names_its_holder_until_it_is_revoked(void **state)
 {
     struct str org = id_new(at.arena, "org_"), user = id_new(at.arena, "user_"), key, gone;
@@ -556,6 +577,7 @@ int main(void)
         cmocka_unit_test(an_old_runner_can_write_nothing_once_another_has_the_job),
         cmocka_unit_test(a_done_step_clears_the_losses_and_stays_done),
         cmocka_unit_test(cancelling_ends_a_queued_debate_and_asks_a_running_one),
+        cmocka_unit_test(a_job_that_is_given_back_waits_and_has_lost_nobody),
         cmocka_unit_test(a_key_names_its_holder_until_it_is_revoked),
         cmocka_unit_test(writers_at_once_lose_and_repeat_no_number),
         cmocka_unit_test(a_killed_writer_leaves_nothing_behind_and_the_queue_goes_on),
