@@ -26,24 +26,15 @@ class System:
         self.client = self.server.client(self.server.key())
 
     def start(self, settings):
-        original = api_fixtures.subprocess.Popen
-
-        def logged(*arguments, **options):
-            return original(*arguments, stderr=self.log, **options)
-
-        api_fixtures.subprocess.Popen = logged
-        try:
-            return api_fixtures.Server(**({
-                "ARAGORA_DISABLE_ALL_RATE_LIMITS": "true", "ARAGORA_DEMO_DELAY_MS": "0",
-                "ARAGORA_LOG_LEVEL": "DEBUG", "OPENAI_API_KEY": KEY,
-                "OPENAI_BASE_URL": self.models.url + "/v1", "OLLAMA_HOST": self.models.url,
-                "OPENROUTER_API_KEY": "", "XAI_API_KEY": "", "MISTRAL_API_KEY": "",
-                "HTTPS_PROXY": "", "ARAGORA_FIRST_BYTE_TIMEOUT": "1",
-                "ARAGORA_STREAM_CHUNK_TIMEOUT": "1", "ARAGORA_PROVIDER_RETRY_DELAY_MS": "20",
-                "ARAGORA_PROVIDER_RETRIES": "2",
-                "ARAGORA_PROVIDER_MODELS": "openai-api:ok=2/8"} | settings))
-        finally:
-            api_fixtures.subprocess.Popen = original
+        return api_fixtures.Server(stderr=self.log, **({
+            "ARAGORA_DISABLE_ALL_RATE_LIMITS": "true", "ARAGORA_DEMO_DELAY_MS": "0",
+            "ARAGORA_LOG_LEVEL": "DEBUG", "OPENAI_API_KEY": KEY,
+            "OPENAI_BASE_URL": self.models.url + "/v1", "OLLAMA_HOST": self.models.url,
+            "OPENROUTER_API_KEY": "", "XAI_API_KEY": "", "MISTRAL_API_KEY": "",
+            "HTTPS_PROXY": "", "ARAGORA_FIRST_BYTE_TIMEOUT": "1",
+            "ARAGORA_STREAM_CHUNK_TIMEOUT": "1", "ARAGORA_PROVIDER_RETRY_DELAY_MS": "20",
+            "ARAGORA_PROVIDER_RETRIES": "2",
+            "ARAGORA_PROVIDER_MODELS": "openai-api:ok=2/8"} | settings))
 
     def rows(self, query, *values):
         with sqlite3.connect(next(self.server.data.glob("*.db"))) as db:
