@@ -1,5 +1,6 @@
 """What clients send: the protocol's rules, and messages that are none."""
 
+import json
 import socket
 import struct
 
@@ -27,14 +28,20 @@ class Raw:
         self.file.close()
         self.socket.close()
 
-    def send(self, payload, first=0x81, mask=MASK):
+    @staticmethod
+    def frame(payload, first=0x81, mask=MASK):
         length = bytes([0x80 | len(payload)]) if len(payload) < 126 else b"\xfe" + struct.pack(">H", len(payload)) \
             if len(payload) < 65536 else b"\xff" + struct.pack(">Q", len(payload))
         if mask is None:
-            self.socket.sendall(bytes([first]) + bytes([length[0] & 0x7f]) + length[1:] + payload)
-        else:
-            masked = bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
-            self.socket.sendall(bytes([first]) + length + mask + masked)
+            return bytes([first, length[0] & 0x7f]) + length[1:] + payload
+        return bytes([first]) + length + mask + bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
+
+    def send(self, payload, **options):
+        self.socket.sendall(self.frame(payload, **options))
+
+    def send_all(self, *messages):
+        """In one packet."""
+        self.socket.sendall(b"".join(self.frame(json.dumps(message).encode()) for message in messages))
 
     def receive(self):
         """First byte and payload of the next frame."""
@@ -208,10 +215,9 @@ async def test_what_a_client_sends_before_it_is_answered_is_kept():
     """The frames stand behind the handshake in one packet."""
     daemon = Daemon().ready()
     try:
-        frame = b"\x81\x8f" + MASK + bytes(byte ^ MASK[i % 4] for i, byte in enumerate(b'{"type":"ping"}'))
         with socket.create_connection(("127.0.0.1", daemon.ws_port), timeout=10) as one:
             one.sendall(b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-                        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n" + 3 * frame)
+                        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n" + 3 * Raw.frame(b'{"type":"ping"}'))
             answer = b""
             while answer.count(b'"pong"') < 3:
                 answer += one.recv(4096)
