@@ -9,6 +9,7 @@ import httpx
 import pytest
 import websockets
 from conftest import TOKEN, Daemon, asynchronous, connected
+from test_messages import Raw
 
 BAD = "ara_a-token-that-nobody-ever-made-of-43-letters"
 
@@ -93,14 +94,15 @@ async def test_an_access_token_alone_is_no_protocol_to_answer(server):
         assert client.got[0]["data"]["authenticated"] and "Sec-WebSocket-Protocol" not in client.socket.response_headers
 
 
-@asynchronous
-async def test_what_follows_a_login_at_once_is_done_as_who_logged_in(daemon):
+def test_what_follows_a_login_at_once_is_done_as_who_logged_in(daemon):
     daemon.journal.loop("after-login")
     daemon.journal.append("after-login", 3)
-    async with connected(daemon) as client:
-        await client.say("auth", token=TOKEN)
-        await client.say("subscribe", debate_id="after-login")
-        assert (await client.until("sync"))[-1]["data"]["as_of_seq"] == 3
+    with Raw(daemon) as raw:
+        raw.send_all({"type": "auth", "token": TOKEN}, {"type": "subscribe", "debate_id": "after-login"}, {"type": "ping"})
+        frames = [json.loads(raw.receive()[1]) for _ in range(7)]
+    assert [frame["type"] for frame in frames] == ["connection_info", "loop_list", "connection_info", "loop_list", "pong",
+                                                   "sync", "debate_start"]
+    assert frames[5]["data"]["as_of_seq"] == 3
 
 
 @asynchronous
