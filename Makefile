@@ -118,13 +118,13 @@ faults: all
 $(B)/bench/hello: tests/bench/hello.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< -lfcgi
-$(B)/bench/route: $(B)/tests/bench/route.o $(LIB)
+$(B)/bench/route $(B)/bench/fanout: $(B)/bench/%: $(B)/tests/bench/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 ## bench: requests per second against a bare libfcgi program, into build/bench/results.tsv
 bench: deps
-	$(MAKE) all $(B)/bench/hello $(B)/bench/route
+	$(MAKE) all $(B)/bench/hello $(B)/bench/route $(B)/bench/fanout
 	/usr/bin/python3 tests/bench/bench.py $(B)/bench/results.tsv
 
 SOURCES = $(shell git ls-files '*.c')

@@ -276,7 +276,8 @@ static int run(const struct arguments *arguments)
 static const struct option options[] = {
     { "--agents", "LIST", "who takes part, separated by commas", OPTION_AGENTS, 0 },
     { "--rounds", "N", "rounds of critique and revision", OPTION_ROUNDS, 0 },
-    { "--consensus", "RULE", "majority or unanimous", OPTION_CONSENSUS, 0 },
+    { "--consensus", "RULE", "majority, weighted, supermajority, any or unanimous",
+      OPTION_CONSENSUS, 0 },
     { "--follow", "ID", "show a debate that was started before, from its start", OPTION_FOLLOW, 0 },
     { "--url", "URL", "the server; else ARAGORA_PUBLIC_URL, else http://127.0.0.1:8080", OPTION_URL,
       0 },

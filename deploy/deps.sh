@@ -3,7 +3,7 @@
 # nothing, and asks no server, when all are there. Starts no service and leaves none behind.
 set -eu
 packages="build-essential pkg-config libjson-c-dev libsqlite3-dev libpq-dev libssl-dev
-          libfcgi-dev libcurl4-openssl-dev libzmq3-dev zlib1g-dev uthash-dev libcmocka-dev
+          libfcgi-dev libcurl4-openssl-dev libzmq3-dev zlib1g-dev libcmocka-dev
           clang-format-14 clang-tidy-14 cppcheck lighttpd apache2-bin libapache2-mod-fcgid mandoc
           postgresql-15 procps wrk python3-httpx python3-jsonschema python3-pytest
           python3-websockets"

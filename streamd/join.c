@@ -167,14 +167,6 @@ static bool is_local_owner(const struct client *client, const struct ws_request 
     return open_mode_admits(&caller, starter);
 }
 
-static struct principal local_owner(void)
-{
-    struct principal owner = server_token_holder();
-
-    owner.credential = CREDENTIAL_OPEN;
-    return owner;
-}
-
 /* --- Asking ------------------------------------------------------------------------------ */
 
 /* token STR_NONE: it is who, who may be nobody. */
@@ -237,7 +229,7 @@ void join_start(struct client *client, const struct ws_request *request)
     struct principal who = { 0 };
 
     if (!token.at && is_local_owner(client, request))
-        who = local_owner();
+        who = local_owner(CREDENTIAL_OPEN);
     client->unlimited = client->server->config->limits_off || who.credential == CREDENTIAL_OPEN;
     set_address(client, forwarded_address(client->address, request->forwarded_for));
     if (!within_limits(client))

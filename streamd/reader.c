@@ -67,7 +67,7 @@ static enum result identify(struct principal *who, struct db *db, struct str tok
     if (!token.at)
         return OK;
     if (server_token_is(token)) {
-        *who = server_token_holder();
+        *who = local_owner(CREDENTIAL_SERVER_TOKEN);
         return OK;
     }
     if (!str_starts(token, STR("ara_")) || !str_is_text(token))

@@ -2,6 +2,10 @@
 # Runs the given test programs and pytest folders, prints their output, and closes with
 # "N passed, N failed". Exit status 1 if a test failed or a program ended without a report.
 set -u
+# Tests that choose at random draw from it; to be given again to repeat a run.
+KILL_SEED=${KILL_SEED:-$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}
+export KILL_SEED
+echo "KILL_SEED=$KILL_SEED"
 passed=0 failed=0
 
 add() { # program, passed, failed, exit status

@@ -114,3 +114,10 @@ bool principal_may(const struct principal *who, struct str permission)
             return true;
     return false;
 }
+
+struct principal local_owner(enum credential credential)
+{
+    return (struct principal){
+        .credential = credential, .role = ROLE_OWNER, .user_id = USER_OWNER, .org_id = ORG_DEFAULT
+    };
+}

@@ -31,6 +31,9 @@ struct principal {
 #define ORG_DEFAULT STR("default")
 #define USER_OWNER  STR("local-owner")
 
+/* The default organisation's owner: of the server's token, and of open mode. */
+struct principal local_owner(enum credential credential);
+
 enum role role_find(struct str name); /* ROLE_NONE if unknown */
 const char *role_name(enum role role);
 

@@ -16,11 +16,3 @@ bool server_token_is(struct str sent)
     return secret_eq((struct str){ (char *)digest, sizeof(digest) },
                      (struct str){ (char *)good, sizeof(good) });
 }
-
-struct principal server_token_holder(void)
-{
-    return (struct principal){ .credential = CREDENTIAL_SERVER_TOKEN,
-                               .role = ROLE_OWNER,
-                               .user_id = USER_OWNER,
-                               .org_id = ORG_DEFAULT };
-}

@@ -6,6 +6,5 @@
 
 /* In time that tells nothing of the token. false also when none is set. */
 bool server_token_is(struct str sent);
-struct principal server_token_holder(void);
 
 #endif

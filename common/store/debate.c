@@ -4,6 +4,9 @@
 #include "common/base/id.h"
 #include "common/store/job.h"
 
+const char *const debate_rules[] = { "majority", "weighted",  "supermajority",
+                                     "any",      "unanimous", NULL };
+
 #define DEBATE_COLUMNS                                                                             \
     "d.debate_id, d.slug, d.task, d.context, l.status, l.visibility, l.owner_id, d.agents,"        \
     " d.result, d.consensus_mode, d.consensus_strength, d.winner, d.final_answer, d.error,"        \

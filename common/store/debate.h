@@ -9,6 +9,9 @@
 
 #define JOB_DEBATE STR("debate")
 
+/* The rules that a debate may be decided by (debates.md 8.1); ends with NULL. */
+extern const char *const debate_rules[];
+
 struct debate_agent {
     struct str agent, provider, role, model, persona; /* the last two may be STR_NONE */
 };

@@ -6,7 +6,7 @@
 #include "common/auth/open_mode.h"
 #include "common/auth/origin.h"
 #include "common/auth/peer.h"
-#include "common/base/crypto.h"
+#include "common/auth/server_token.h"
 #include "common/base/settings.h"
 #include "common/store/apikey.h"
 #include "fcgi/pipeline.h"
@@ -24,31 +24,10 @@ static struct str sent_token(const struct request *r)
     return STR("");
 }
 
-/* Digests have one length, so the time tells nothing of the token's. */
-static bool is_server_token(struct str token)
-{
-    unsigned char sent[SHA256_BYTES], good[SHA256_BYTES];
-    struct str expected = setting_str(SETTING_API_TOKEN);
-
-    if (!expected.len)
-        return false;
-    sha256(sent, token.at, token.len);
-    sha256(good, expected.at, expected.len);
-    return secret_eq((struct str){ (char *)sent, sizeof(sent) },
-                     (struct str){ (char *)good, sizeof(good) });
-}
-
-static struct principal owner(enum credential credential)
-{
-    return (struct principal){
-        .credential = credential, .role = ROLE_OWNER, .user_id = USER_OWNER, .org_id = ORG_DEFAULT
-    };
-}
-
 static enum result identify(struct request *r, struct str token)
 {
-    if (is_server_token(token)) {
-        r->who = owner(CREDENTIAL_SERVER_TOKEN);
+    if (server_token_is(token)) {
+        r->who = local_owner(CREDENTIAL_SERVER_TOKEN);
         return OK;
     }
     if (!str_starts(token, STR("ara_")) || !str_is_text(token))
@@ -130,7 +109,7 @@ enum result stage_authenticate(struct request *r)
     if (r->route->limit == LIMIT_NONE && r->route->public)
         return admit_probe(r);
     if (!token.at && is_local_owner(r))
-        r->who = owner(CREDENTIAL_OPEN);
+        r->who = local_owner(CREDENTIAL_OPEN);
     else if (!token.at && !r->route->public)
         return refuse(r, ERR_AUTH_REQUIRED);
     if (token.at || !r->route->no_database)

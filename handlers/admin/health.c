@@ -2,6 +2,7 @@
  *
  * They answer from memory: whether the database is there is known from the requests before. Only
  * the summary of v2 asks the database itself. */
+#include "common/auth/open_mode.h"
 #include "common/base/clock.h"
 #include "common/base/settings.h"
 #include "common/base/version.h"
@@ -88,6 +89,7 @@ static enum result health_ready(struct request *r)
 struct health {
     struct str status, timestamp, version;
     int64_t uptime_seconds;
+    bool open_mode;
 };
 
 static const struct field health_out[] = {
@@ -95,6 +97,7 @@ static const struct field health_out[] = {
     { FIELD(struct health, timestamp), .doc = "Now, RFC 3339 with Z" },
     { FIELD(struct health, version), .doc = "Release of the server" },
     { FIELD(struct health, uptime_seconds), .doc = "Since this worker started" },
+    { FIELD(struct health, open_mode), .doc = "Programs of the server's user need no credential" },
     { 0 },
 };
 
@@ -102,11 +105,13 @@ static enum result health_summary(struct request *r)
 {
     char now[UTC_TEXT];
     size_t len = utc_text_z(now, utc_now());
+    uid_t starter;
     struct health health = {
         .status = r->db ? STR("healthy") : STR("degraded"),
         .timestamp = { now, len },
         .version = STR(ARAGORA_VERSION),
         .uptime_seconds = (monotonic_us() - started_us) / US_PER_S,
+        .open_mode = open_mode_granted(&starter),
     };
 
     return answer(r, r->db, &health);

@@ -27,7 +27,8 @@ static const struct field create_in[] = {
              "these; a list or separated by commas" },
     { FIELD(struct debate_create_in, rounds), .min = 1, .max = 20,
       .doc = "Rounds of critique and revision; cut to the server's limit" },
-    { FIELD(struct debate_create_in, consensus), .max = 64, .doc = "majority or unanimous" },
+    { FIELD(struct debate_create_in, consensus), .choices = debate_rules,
+      .doc = "Rule by which votes decide; else ARAGORA_DEFAULT_CONSENSUS" },
     { FIELD(struct debate_create_in, context), .max = 100000, .doc = "What agents should know" },
     { FIELD(struct debate_create_in, debate_format), .choices = formats, .doc = "Preset" },
     { FIELD(struct debate_create_in, mode), .max = 64, .doc = "Debate mode" },
@@ -63,17 +64,11 @@ static bool all_demo(const struct list *agents)
     return true;
 }
 
-static enum result choose_consensus(struct str *out, struct request *r, struct str wanted)
+static struct str consensus_of(struct str wanted)
 {
     if (!wanted.len)
         wanted = setting_str(SETTING_DEFAULT_CONSENSUS);
-    if (!wanted.len)
-        wanted = STR("majority");
-    if (!str_is(wanted, "majority") && !str_is(wanted, "unanimous"))
-        return refuse(r, ERR_VALIDATION, .field = STR("consensus"),
-                      .message = STR("Field 'consensus' must be one of: majority, unanimous"));
-    *out = wanted;
-    return OK;
+    return wanted.len ? wanted : STR("majority");
 }
 
 /* Answers after the commit; a job runs the debate. */
@@ -85,6 +80,7 @@ static enum result debate_start(struct request *r)
                                   .user_id = r->who.user_id,
                                   .trace_id = r->trace_id,
                                   .rounds = in->rounds,
+                                  .consensus = consensus_of(in->consensus),
                                   .request = { r->body } };
     struct debate_created out = { .success = true, .status = STR("created") };
 
@@ -95,7 +91,6 @@ static enum result debate_start(struct request *r)
         draft.rounds = setting_int(SETTING_DEFAULT_ROUNDS);
     if (draft.rounds > setting_int(SETTING_MAX_ROUNDS))
         draft.rounds = setting_int(SETTING_MAX_ROUNDS);
-    TRY(choose_consensus(&draft.consensus, r, in->consensus));
     TRY(agents_choose(&draft.agents, r, in->agents));
     draft.is_demo = out.demo = all_demo(&draft.agents);
     TRY(debate_create(&out.debate_id, r->db, &draft, setting_int(SETTING_MAX_QUEUED)));
@@ -132,7 +127,7 @@ static const struct field debate_out[] = {
     { FIELD(struct debate, status), .doc = "created, running, completed, failed, cancelled" },
     { FIELD(struct debate, agents), .kind = JSON_ARRAY, .doc = "Names, in order" },
     { FIELD_AS("participants", struct debate, agents), .kind = JSON_ARRAY, .doc = "The same" },
-    { FIELD(struct debate, consensus_mode), .doc = "majority or unanimous" },
+    { FIELD(struct debate, consensus_mode), .doc = "Rule by which votes decided" },
     { FIELD(struct debate, consensus_reached), .doc = "The rule was met" },
     { FIELD(struct debate, consensus_strength), .doc = "unanimous, strong, medium or weak" },
     { FIELD(struct debate, confidence), .absent = ABSENT_EMPTY, .doc = "0 to 1" },

@@ -1,6 +1,5 @@
 """One request to the worker as a CGI program, without a server around it."""
 
-import contextlib
 import email
 import os
 import pathlib
@@ -8,13 +7,14 @@ import shutil
 import subprocess
 import tempfile
 
+import pytest
 from conftest import BIN, clean_environment, run
 
 WORKER = BIN / "aragora-fcgi"
 
 
-@contextlib.contextmanager
-def new_directory():
+@pytest.fixture(scope="module")
+def data():
     """A data directory with an empty database."""
     path = pathlib.Path(tempfile.mkdtemp(prefix="aragora-cgi-"))
     try:

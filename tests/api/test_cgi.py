@@ -8,16 +8,10 @@ import time
 
 import httpx
 import pytest
-from cgi_request import WORKER, ask, new_directory
+from cgi_request import WORKER, ask, data  # noqa: F401 - a fixture
 from conftest import clean_environment, free_port, run
 
 START_LIMIT_S = 0.1
-
-
-@pytest.fixture(scope="module")
-def data():
-    with new_directory() as path:
-        yield path
 
 
 @pytest.fixture(scope="module")

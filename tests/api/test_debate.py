@@ -1,8 +1,5 @@
-"""Debates that really run: to their end, cancelled, and through the death of their runner."""
+"""Debates that really run: to their end, and cancelled. Killed ones are in tests/faults."""
 
-import os
-import random
-import signal
 import time
 
 import pytest
@@ -82,24 +79,3 @@ def test_a_cancelled_debate_keeps_what_it_has_and_ends_once(slow):
     assert client.get(f"/api/v1/debates/{debate}/messages").json()["total"] >= 1
     assert client.post(f"/api/v1/debates/{debate}/cancel").status_code == 400
     assert debate in [d["id"] for d in client.get("/api/debates", params={"status": "cancelled"}).json()["debates"]]
-
-
-@pytest.mark.parametrize("program", ["aragora-debated", "aragora-fcgi"])
-def test_a_killed_program_costs_no_step_and_no_event(slow, program):
-    server, client = slow
-    seed = random.randrange(1 << 32)
-    print(f"seed {seed}")
-    choose = random.Random(seed)
-    for _ in range(3):
-        debate = start(client)
-        moment = choose.randrange(1, 60)
-        _, before = wait(client, debate, lambda found, events: len(events) > moment or ended(found, events))
-        for pid in [pid for pid, line in server.children() if program in line]:
-            os.kill(pid, signal.SIGKILL)
-        end = time.monotonic() + 20
-        while client.get("/readyz").status_code != 200 and time.monotonic() < end:
-            pass
-        found, events = wait(client, debate, ended)
-        assert found["status"] == "completed"
-        check_stream(events)
-        assert events[:len(before)] == before

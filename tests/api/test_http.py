@@ -107,7 +107,7 @@ GOOD = b'{"task":"Ship on Friday?","agents":["demo","demo-x"],"rounds":1}'
     (b'{"task":"Ship?","rounds":21}', 400, "INVALID_FIELD", "rounds"),
     (b'{"task":"Ship?","rounds":"3"}', 400, "INVALID_FIELD", "rounds"),
     (b'{"task":"Ship?","rounds":1.5}', 400, "INVALID_FIELD", "rounds"),
-    (b'{"task":"Ship?","consensus":"vibes"}', 400, "VALIDATION_ERROR", "consensus"),
+    (b'{"task":"Ship?","consensus":"vibes"}', 400, "INVALID_FIELD", "consensus"),
     (b'{"task":"Ship?","agents":["demo"]}', 400, "VALIDATION_ERROR", "agents"),
     (b'{"task":"Ship?","agents":7}', 400, "VALIDATION_ERROR", "agents"),
     (b'{"task":"Ship?","agents":["demo",7]}', 400, "VALIDATION_ERROR", "agents"),

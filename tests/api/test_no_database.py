@@ -6,17 +6,11 @@ import time
 
 import contract
 import pytest
-from cgi_request import ask, new_directory
+from cgi_request import ask, data  # noqa: F401 - a fixture
 from conftest import Server, run
 
 # Nobody listens there.
 AWAY = {"ARAGORA_DB_BACKEND": "postgres", "ARAGORA_POSTGRES_DSN": "host=127.0.0.1 port=1"}
-
-
-@pytest.fixture(scope="module")
-def data():
-    with new_directory() as path:
-        yield path
 
 
 @pytest.fixture(scope="module")

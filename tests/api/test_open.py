@@ -95,6 +95,8 @@ def test_a_configured_server_asks_everyone(settings):
     try:
         server.url = server.url.replace("0.0.0.0", "127.0.0.1")
         assert create(server).status_code == 401
+        with server.client() as client:
+            assert client.get("/api/health").json()["open_mode"] is False
     finally:
         assert server.stop() == 0
 
@@ -103,6 +105,8 @@ def test_open_mode_by_its_own_setting():
     server = Server(ARAGORA_AUTH_REQUIRED="false")
     try:
         assert create(server).status_code == 200
+        with server.client() as client:
+            assert client.get("/api/health").json()["open_mode"] is True
         assert create(server, Host="evil.example").status_code == 401
     finally:
         assert server.stop() == 0

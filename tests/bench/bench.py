@@ -29,7 +29,9 @@ WORKERS = 2
 CONNECTIONS = 16
 CGI_STARTS = 50
 BACKLOG = 64  # as aragora serve
-TARGETS = {"healthz": 0.85, "debate_get": 0.45}  # of the floor
+TARGETS = {"healthz": 0.85, "debate_get": 0.45, "fanout": 0.5}  # of the floor
+CLIENTS, FRAMES, FRAME_BYTES = 1000, 4000, 200  # of the fan-out
+EVENTS_PER_SECOND = 200  # while latencies are measured, with a tenth of the clients
 # Not the worker's.
 WEB_SERVER_HEADERS = {"accept-ranges", "connection", "date", "server", "transfer-encoding"}
 SETTINGS = {
@@ -82,15 +84,16 @@ def answer_of(port, path, headers):
 class Subject:
     """aragora serve, with a key and a debate that is over."""
 
-    def __init__(self, stack, directory):
+    def __init__(self, stack, directory, ws_port=0, **settings):
+        directory.mkdir(exist_ok=True)
         self.data = directory / "data"
         env = {k: v for k, v in os.environ.items() if not k.startswith("ARAGORA_")}
         env.pop("DATABASE_URL", None)
-        env |= SETTINGS | {"ARAGORA_DATA_DIR": str(self.data)}
+        env |= SETTINGS | {"ARAGORA_DATA_DIR": str(self.data)} | settings
         program = ROOT / "build/bin/aragora"
         log = stack.enter_context(open(directory / "serve.log", "w+"))
         stack.callback(self.unlink_segment)
-        command = [program, "serve", "--port", "0", "--ws-port", "0", "--workers", str(WORKERS), "--offline"]
+        command = [program, "serve", "--port", "0", "--ws-port", str(ws_port), "--workers", str(WORKERS), "--offline"]
         process = start(stack, command, signal.SIGTERM, env=env, stdout=subprocess.PIPE, stderr=log,
                         text=True)
         line = stack.enter_context(process.stdout).readline()
@@ -103,15 +106,17 @@ class Subject:
                               text=True, check=True)
         self.workers = workers_of(process.pid)
         self.key = {"Authorization": f"Bearer {made.stdout.strip()}"}
-        self.debate = self.finished_debate()
 
-    def finished_debate(self):
+    def new_debate(self):
         reply, body = ask(self.port, "POST", "/api/v1/debates",
                           self.key | {"Content-Type": "application/json"},
                           json.dumps({"task": "Is the time worth its price?"}))
         if reply.status != 200:
             raise Failed(f"a debate was not accepted: {reply.status} {body.decode()}")
-        path = "/api/v1/debates/" + json.loads(body)["debate_id"]
+        return json.loads(body)["debate_id"]
+
+    def finished_debate(self):
+        path = "/api/v1/debates/" + self.new_debate()
         for _ in range(200):
             _, body = ask(self.port, "GET", path, self.key)
             if json.loads(body)["status"] in ("completed", "failed"):
@@ -124,6 +129,12 @@ class Subject:
             shared = os.stat(self.data)
             segment = pathlib.Path(f"/dev/shm/aragora-{shared.st_dev:x}-{shared.st_ino:x}")
             segment.unlink(missing_ok=True)
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 class Floor:
@@ -139,9 +150,7 @@ class Floor:
             for _ in range(WORKERS):
                 start(stack, [ROOT / "build/bench/hello", directory / "answer"], signal.SIGTERM,
                       stdin=shared)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         text = re.sub(r"(?m)^server\.port = \d+$", f"server.port = {self.port}", configuration)
         text = re.sub(r'("socket" => )"[^"]*"', rf'\1"{path}"', text)
         (directory / "lighttpd.conf").write_text(text)
@@ -237,6 +246,38 @@ def cgi_start(subject):
     return plain("cgi_start", f"{statistics.median(took):.1f}", "ms")
 
 
+def fanout_program(*arguments):
+    done = subprocess.run([ROOT / "build/bench/fanout", *map(str, arguments)], capture_output=True, text=True,
+                          timeout=120)
+    if done.returncode:
+        raise Failed(f"fanout: {done.stderr}")
+    return [float(word) for word in done.stdout.split()]
+
+
+def fanout(directory, options):
+    """Frames per second to many clients against a bare broadcaster of the same frames, and the
+    microseconds from commit to client. The debate's agents pause: it stays open and says nothing."""
+    with contextlib.ExitStack() as stack:
+        port = free_port()
+        subject = Subject(stack, directory / "fanout", port, ARAGORA_DEMO_DELAY_MS="10000",
+                          ARAGORA_DISABLE_ALL_RATE_LIMITS="true", ARAGORA_LOG_LEVEL="ERROR")
+        token = subject.key["Authorization"].split()[1]
+
+        def stream(clients, frames, rate):
+            return fanout_program("stream", port, token, subject.data, subject.new_debate(), clients, frames,
+                                  FRAME_BYTES, rate)
+        turns = [(fanout_program("floor", CLIENTS, FRAMES, FRAME_BYTES)[0], stream(CLIENTS, FRAMES, 0)[0])
+                 for _ in range(options.rounds)]
+        least, value = (statistics.median(column) for column in zip(*turns))
+        ratio = statistics.median(subject_rate / floor_rate for floor_rate, subject_rate in turns)
+        verdict = ": BELOW TARGET" if ratio < TARGETS["fanout"] else ""
+        print(f"fanout: {value:.0f} frames/s, floor {least:.0f}, ratio {ratio:.3f}, target {TARGETS['fanout']}"
+              f"{verdict}", flush=True)
+        _, half, most = stream(CLIENTS // 10, EVENTS_PER_SECOND * 5, EVENTS_PER_SECOND)
+        return [f"fanout\t{value:.0f}\tframes/s\t{least:.0f}\t{ratio:.3f}\t\n",
+                plain("commit_to_client_p50", f"{half:.0f}", "us"), plain("commit_to_client_p99", f"{most:.0f}", "us")]
+
+
 def routes():
     printed = subprocess.run([ROOT / "build/bench/route"], capture_output=True, text=True, check=True)
     return [plain(*line.split("\t")) for line in printed.stdout.splitlines()]
@@ -244,10 +285,12 @@ def routes():
 
 def measure(directory, options):
     with contextlib.ExitStack() as stack:
-        subject = Subject(stack, directory)
+        subject = Subject(stack, directory / "subject")
+        subject.debate = subject.finished_debate()
         rows = [("healthz", "/healthz", {}), ("debate_get", subject.debate, subject.key)]
         compared = [compare(directory, subject, row, options) for row in rows]
-        return compared + [cgi_start(subject)] + routes()
+        compared.append(cgi_start(subject))
+    return compared + fanout(directory, options) + routes()
 
 
 def main():

@@ -3,6 +3,7 @@
 #include "common/base/id.h"
 #include "common/base/settings.h"
 #include "common/db/migrate.h"
+#include "common/store/debate.h"
 #include "common/store/organization.h"
 #include "tests/unit/postgres_server.h"
 
@@ -25,6 +26,24 @@ struct str fresh_org(void)
                      OK);
     db_use(at.db, at.arena, org);
     return org;
+}
+
+struct str two_agents_debate(void)
+{
+    static struct debate_agent agents[] = {
+        { STR("ann"), STR("demo"), STR("proposer") },
+        { STR("bob"), STR("demo"), STR("critic") },
+    };
+    const struct debate_draft draft = { .task = STR("Should we ship on Friday?"),
+                                        .consensus = STR("majority"),
+                                        .rounds = 2,
+                                        .agents = { agents, COUNT(agents) },
+                                        .request = { STR("{}") },
+                                        .is_demo = true };
+    struct str id;
+
+    assert_int_equal(debate_create(&id, at.db, &draft, 1000), OK);
+    return id;
 }
 
 static int open_directory(void)

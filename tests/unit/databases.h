@@ -20,6 +20,9 @@ int open_sqlite(void **state);
 int open_postgres(void **state);
 int close_databases(void **state);
 
+/* A debate of two demo agents over two rounds, in the session's organisation. */
+struct str two_agents_debate(void);
+
 /* A new organisation with one member; the session is its. */
 struct str fresh_org(void);
 

@@ -50,20 +50,8 @@ static int close_runner(void **state)
 
 static void start_debate(void)
 {
-    static struct debate_agent agents[] = {
-        { STR("ann"), STR("demo"), STR("proposer") },
-        { STR("bob"), STR("demo"), STR("critic") },
-    };
-    const struct debate_draft draft = { .task = STR("Should we ship the payments on Friday?"),
-                                        .consensus = STR("majority"),
-                                        .rounds = 2,
-                                        .agents = { agents, COUNT(agents) },
-                                        .request = { STR("{}") },
-                                        .is_demo = true };
-    struct str id;
-
     db_use(at.db, at.arena, ORG_DEFAULT);
-    assert_int_equal(debate_create(&id, at.db, &draft, 1000), OK);
+    (void)two_agents_debate();
 }
 
 static void *serve(void *arg)
