@@ -11,6 +11,7 @@
 #include "common/http/retry.h"
 
 struct attempt_vault;
+struct cooldowns;
 
 enum call_kind { CALL_PROPOSAL, CALL_CRITIQUE, CALL_REVISION, CALL_VOTE, CALL_SYNTHESIS };
 #define CALL_KINDS 5
@@ -40,6 +41,7 @@ struct agent_settings {
     int64_t context_tokens;    /* greatest context asked of a provider that asks for its size */
     struct retry_policy retries;
     int64_t at_once[CALL_KINDS];       /* calls of a debate under way; 0: all */
+    struct cooldowns *cooldowns;       /* of the process; NULL: none are kept */
     const struct attempt_vault *vault; /* NULL: replies are not kept */
 };
 

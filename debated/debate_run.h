@@ -20,6 +20,7 @@ struct run {
     struct str *names;
     size_t count;
     struct said *proposals; /* by agent; text STR_NONE: it has none */
+    int64_t *failures;      /* by agent: calls that failed in a row */
     struct verdict verdict;
     struct str synthesis;
     struct str problem;       /* of the last call that failed */

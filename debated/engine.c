@@ -45,6 +45,26 @@ static struct str step_name(struct arena *arena, int64_t round, const char *phas
     return arena_str(arena, buf_view(&name));
 }
 
+#define FAILURES_MAX 3 /* in a row: an agent's last calls */
+
+/* A dead provider would cost each phase its whole limit (debates.md 12). The steps that are stored
+ * tell a resumed debate the same. */
+static bool is_out(const struct run *run, size_t agent)
+{
+    return run->failures[agent] >= FAILURES_MAX;
+}
+
+static enum result run_calls(struct run *run, struct call *calls, size_t count)
+{
+    enum result result = phase_run(run, calls, count);
+
+    for (size_t i = 0; i < count; i++)
+        if (calls[i].done)
+            run->failures[calls[i].agent] =
+                calls[i].text.at ? 0 : run->failures[calls[i].agent] + 1;
+    return result;
+}
+
 static struct call *new_calls(struct run *run, size_t count)
 {
     return arena_array(run->arena, count, sizeof(struct call));
@@ -109,7 +129,7 @@ static enum result propose(size_t *answered, struct run *run)
     *answered = 0;
     for (size_t i = 0; i < run->count; i++)
         call_set(run, &calls[i], CALL_PROPOSAL, 0, i, NO_TARGET);
-    enum result result = phase_run(run, calls, run->count);
+    enum result result = run_calls(run, calls, run->count);
     for (size_t i = 0; i < run->count; i++) {
         run->proposals[i].text = calls[i].text;
         *answered += calls[i].text.at != NULL;
@@ -161,9 +181,9 @@ static enum result criticise(struct call **calls, size_t *count, struct run *run
 
     for (size_t agent = 0; agent < run->count; agent++)
         for (size_t target = 0; target < run->count; target++)
-            if (agent != target && run->proposals[target].text.at)
+            if (agent != target && !is_out(run, agent) && run->proposals[target].text.at)
                 call_set(run, &made[n++], CALL_CRITIQUE, round, agent, target);
-    TRY(phase_run(run, made, n));
+    TRY(run_calls(run, made, n));
     *calls = made;
     *count = n;
     return OK;
@@ -188,12 +208,12 @@ static enum result revise(struct run *run, int64_t round, const struct call *cri
     size_t n = 0;
 
     for (size_t i = 0; i < run->count; i++) {
-        if (!run->proposals[i].text.at)
+        if (!run->proposals[i].text.at || is_out(run, i))
             continue;
         call_set(run, &calls[n], CALL_REVISION, round, i, NO_TARGET);
         calls[n++].prompt.critiques = critiques_of(run, i, critiques, critique_count);
     }
-    enum result result = phase_run(run, calls, n);
+    enum result result = run_calls(run, calls, n);
     for (size_t i = 0; i < n; i++)
         if (calls[i].text.at) /* who failed to revise keeps the earlier proposal */
             run->proposals[calls[i].agent].text = calls[i].text;
@@ -300,42 +320,51 @@ static enum result run_round(bool *over, struct run *run, int64_t round)
     return round < 2 ? OK : check_convergence(over, run, round, before);
 }
 
+static struct ballot ballot_of(const struct run *run, const struct call *call)
+{
+    struct vote vote;
+    size_t choice;
+
+    parse_vote(&vote, call->text);
+    bool valid = call->text.at &&
+                 parse_choice(&choice, &vote, call->text, run->names, run->count) &&
+                 run->proposals[choice].text.at;
+    return (struct ballot){ valid ? choice : ABSTAINED, vote.confidence };
+}
+
 static enum result vote_and_decide(struct run *run)
 {
     struct ballot *ballots = arena_array(run->arena, run->count, sizeof(*ballots));
     struct call *calls = new_calls(run, run->count);
-    struct vote vote;
+    size_t n = 0;
 
-    for (size_t i = 0; i < run->count; i++)
-        call_set(run, &calls[i], CALL_VOTE, run->rounds_done, i, NO_TARGET);
-    TRY(phase_run(run, calls, run->count));
     for (size_t i = 0; i < run->count; i++) {
-        size_t choice;
-        bool valid;
-
-        parse_vote(&vote, calls[i].text);
-        valid = calls[i].text.at &&
-                parse_choice(&choice, &vote, calls[i].text, run->names, run->count) &&
-                run->proposals[choice].text.at;
-        ballots[i] = (struct ballot){ valid ? choice : ABSTAINED, vote.confidence };
+        ballots[i].choice = ABSTAINED;
+        if (!is_out(run, i))
+            call_set(run, &calls[n++], CALL_VOTE, run->rounds_done, i, NO_TARGET);
     }
+    TRY(run_calls(run, calls, n));
+    for (size_t i = 0; i < n; i++)
+        ballots[calls[i].agent] = ballot_of(run, &calls[i]);
     consensus_decide(&run->verdict, run->debate.consensus_mode, ballots, run->names, run->count);
     return OK;
 }
 
-/* By the agent of that role, else by the first. */
+/* By the agent of that role, else by the first; none that is out. */
 static enum result synthesise(struct run *run)
 {
     struct call *call = new_calls(run, 1);
-    size_t speaker = 0;
+    size_t speaker = run->count;
 
-    if (run->verdict.winner >= run->count)
-        return OK;
     for (size_t i = run->count; i-- > 0;)
-        if (str_is(run->agents[i].role, "synthesizer"))
+        if (!is_out(run, i) &&
+            (speaker == run->count || str_is(run->agents[i].role, "synthesizer") ||
+             !str_is(run->agents[speaker].role, "synthesizer")))
             speaker = i;
+    if (run->verdict.winner >= run->count || speaker == run->count)
+        return OK;
     call_set(run, call, CALL_SYNTHESIS, run->rounds_done, speaker, run->verdict.winner);
-    TRY(phase_run(run, call, 1));
+    TRY(run_calls(run, call, 1));
     run->synthesis = call->text;
     return OK;
 }
@@ -387,6 +416,7 @@ static enum result run_open(struct run *run)
     run->count = agents.count;
     run->names = arena_array(run->arena, run->count, sizeof(*run->names));
     run->proposals = arena_array(run->arena, run->count, sizeof(*run->proposals));
+    run->failures = arena_array(run->arena, run->count, sizeof(*run->failures));
     for (size_t i = 0; i < run->count; i++)
         run->proposals[i].agent = run->names[i] = run->agents[i].agent;
     run->verdict = (struct verdict){ .winner = ABSTAINED, .status = "failed", .strength = "none" };

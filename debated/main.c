@@ -9,6 +9,7 @@
 #include "common/store/announce.h"
 #include "common/store/attempt.h"
 #include "common/store/job.h"
+#include "debated/cooldown.h"
 #include "debated/runner.h"
 
 #include <signal.h>
@@ -33,9 +34,10 @@ static enum result prepare(struct runner_config *config, struct arena *arena)
     return attempt_vault_open(vault, arena, db);
 }
 
-static struct agent_settings agent_settings_read(void)
+static struct agent_settings agent_settings_read(struct arena *arena)
 {
     return (struct agent_settings){
+        .cooldowns = arena_alloc(arena, sizeof(struct cooldowns)),
         .demo_pause_us = setting_int(SETTING_DEMO_DELAY) * US_PER_MS,
         .http = { .proxy = setting_str(SETTING_HTTPS_PROXY),
                   .no_proxy = setting_str(SETTING_NO_PROXY),
@@ -81,7 +83,7 @@ static enum result serve(struct arena *arena)
     TRY(segment_open(&segment, setting_cstr(SETTING_DATA_DIR)));
     struct runner_config config = {
         .database = db_config_read(arena, segment),
-        .agents = agent_settings_read(),
+        .agents = agent_settings_read(arena),
         .debates_max = setting_int(SETTING_MAX_DEBATES),
         .debate_limit_us = setting_int(SETTING_DEBATE_TIMEOUT) * US_PER_S,
         .renew_us = LEASE_TERM_US / 3,

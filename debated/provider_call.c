@@ -10,6 +10,7 @@
 #include "common/http/retry.h"
 #include "common/http/sse.h"
 #include "debated/agent_kind.h"
+#include "debated/cooldown.h"
 #include "debated/wire.h"
 
 #define MESSAGE_MAX     500
@@ -32,6 +33,7 @@ struct provider_call {
     struct buf text; /* of the answer, whole */
     struct buf raw;
     bool asked_again;
+    int64_t wake_us; /* monotonic: not sent before */
     struct agent_report report;
 };
 
@@ -178,14 +180,21 @@ static enum call_state fail_http(struct provider_call *call)
                   said_by(call, "failed", str_from(http_fault_text(fault))));
 }
 
+static void cool_down(struct provider_call *call, int64_t asked_us)
+{
+    int64_t most_us = call->settings.retries.server_most_us;
+
+    cooldown_set(call->settings.cooldowns, call->provider,
+                 monotonic_us() + (asked_us < most_us ? asked_us : most_us));
+}
+
 static enum call_state fail_status(struct provider_call *call, int status)
 {
     struct str after = http_answer_header(call->http, "Retry-After");
     struct json_object *body;
 
-    call->report.retry_after_us = INT_NONE;
-    if (!retry_after_parse(&call->report.retry_after_us, after, utc_now()))
-        call->report.retry_after_us = INT_NONE;
+    if (retry_after_parse(&call->report.retry_after_us, after, utc_now()))
+        cool_down(call, call->report.retry_after_us);
     if (json_parse(&body, call->call.arena, buf_view(&call->raw), &json_limits_wide, NULL) != OK ||
         !wire_error(&call->answer, body))
         call->answer.error = arena_printf(call->call.arena, "no reason was given");
@@ -277,6 +286,19 @@ static enum call_state settle(struct provider_call *call, enum http_state state)
     return judge(call);
 }
 
+/* Up to a tenth longer than the provider asked for, so that not all come back at once. */
+static bool must_wait(struct provider_call *call, int64_t now_us)
+{
+    int64_t until_us = cooldown_until(call->settings.cooldowns, call->provider);
+    uint64_t random;
+
+    if (until_us > now_us && until_us > call->wake_us) {
+        random_bytes(&random, sizeof(random));
+        call->wake_us = until_us + (int64_t)(random % (uint64_t)((until_us - now_us) / 10 + 1));
+    }
+    return call->wake_us > now_us;
+}
+
 /* --- The call ---------------------------------------------------------------------------- */
 
 static enum call_state advance(struct agent_call *agent, struct buf *text, int64_t now_us,
@@ -286,9 +308,12 @@ static enum call_state advance(struct agent_call *agent, struct buf *text, int64
     struct provider_call *call = (struct provider_call *)agent;
     size_t before = call->text.len;
 
-    (void)now_us;
     if (call->report.message.at)
         return CALL_FAILED;
+    if (!call->http && must_wait(call, now_us)) {
+        *due_us = call->wake_us;
+        return CALL_RUNNING;
+    }
     if (!call->http)
         send_request(call);
     http_advance(call->client);

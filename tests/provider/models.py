@@ -187,6 +187,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.refuse(429, "slow down", [("Retry-After", "1")])
         self.good()
 
+    be_limited_again = be_limited
+
     def be_limited_by_date(self):
         if self.call["nth"] == 1:
             when = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 2))

@@ -150,6 +150,26 @@ def test_what_the_server_asks_to_wait_is_waited(system, model, seconds):
     assert attempts[0]["cost_micro_usd"] == 0
 
 
+def test_a_wait_that_a_provider_asks_for_is_kept_by_all_debates(system):
+    before = len(system.models.calls_of("limited_again"))
+    first = start(system, agent("openai-api", "limited_again", "ann"), "demo")
+    wait(system, first, lambda found, events: len(of(events, "token_discard", "ann")) == 1)
+    limited = system.models.calls_of("limited_again")[before]
+    other = start(system, agent("openai-api", "unhurried", "bob"), "demo")
+    wait(system, other)
+    assert system.models.calls_of("unhurried")[0]["at"] - limited["at"] >= 1
+    wait(system, first)
+
+
+def test_an_agent_that_fails_three_times_in_a_row_is_asked_no_more(system):
+    before = len(system.models.calls_of("missing"))
+    found, events, _ = run(system, agent("openai-api", "ok", "ann"), "demo",
+                           agent("openai-api", "missing", "bad"), rounds=3)
+    assert found["status"] == "completed"
+    assert len(of(events, "agent_error", "bad")) == 3
+    assert len(system.models.calls_of("missing")) - before == 3
+
+
 def test_text_of_one_attempt_only_is_kept(system):
     found, events, attempts = run(system, agent("openai-api", "cut_once", "ann"), "demo")
     assert [a["outcome"] for a in attempts if a["step"] == "0/proposal/ann"] == ["failed", "used"]
