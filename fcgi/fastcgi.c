@@ -63,6 +63,29 @@ static void send_answer(FCGX_Stream *out, const struct exchange *exchange)
         FCGX_PutStr(response->body.at, (int)response->body.len, out);
 }
 
+/* Is all input read, or none to come but the record that ends it, which web servers send with a
+ * request that has no body? */
+static bool input_over(const FCGX_Request *fcgi, const struct request *r)
+{
+    struct str length = header(r, "content-length");
+
+    if (FCGX_HasSeenEOF(fcgi->in) == 0 &&
+        (request_takes_body(r) || (length.len && !str_is(length, "0")) ||
+         header(r, "transfer-encoding").len))
+        return false;
+    return FCGX_GetChar(fcgi->in) == EOF && FCGX_GetError(fcgi->in) == 0;
+}
+
+/* libfcgi keeps a connection open until the web server has closed it, as closing with input unread
+ * can destroy what was sent. With the input at its end it need not: three system calls fewer, and
+ * no wait for the web server's turn. */
+static void end_request(FCGX_Request *fcgi, const struct request *r)
+{
+    if (!fcgi->keepConnection && input_over(fcgi, r))
+        FCGX_Detach(fcgi);
+    FCGX_Finish_r(fcgi);
+}
+
 static void answer(FCGX_Request *fcgi, struct arena *arena, struct worker *worker)
 {
     /* Its environment lives until FCGX_Finish_r(), which is after all that reads it. */
@@ -73,8 +96,17 @@ static void answer(FCGX_Request *fcgi, struct arena *arena, struct worker *worke
     exchange->source = fcgi->in;
     pipeline_run(exchange);
     send_answer(fcgi->out, exchange);
-    FCGX_Finish_r(fcgi);
+    end_request(fcgi, &exchange->request);
     arena_reset(arena);
+}
+
+/* While requests never cease, nothing waits in ppoll() where signals are let in. */
+static bool told_to_stop(void)
+{
+    sigset_t pending;
+
+    sigpending(&pending);
+    return stopping || sigismember(&pending, SIGTERM) || sigismember(&pending, SIGUSR1);
 }
 
 /* Until a connection or a kept one's next request is there; false: told to stop. */
@@ -89,7 +121,28 @@ static bool wait_request(const FCGX_Request *fcgi, const sigset_t *open)
     return false;
 }
 
-#define MEMORY_REQUESTS 64 /* between two looks at the memory */
+/* The next request, tried before it is waited for: under load one is there. false: told to stop, or
+ * the socket is none (*result). */
+static bool next_request(FCGX_Request *fcgi, const sigset_t *open, enum result *result)
+{
+    while (fcgi->ipcFd < 0 || wait_request(fcgi, open)) {
+        int code = FCGX_Accept_r(fcgi);
+
+        if (code == 0)
+            return true;
+        if (code != -EAGAIN && code != -EINTR && code != -ECONNABORTED) {
+            *result = ERR_SYSTEM;
+            return false;
+        }
+        if (!wait_request(fcgi, open))
+            return false;
+    }
+    return false;
+}
+
+/* Requests between two looks at the memory, and at signals. */
+#define MEMORY_REQUESTS 64
+#define SIGNAL_REQUESTS 16
 
 /* Pages of this process alone; 0 if the system does not tell. */
 static int64_t own_pages(void)
@@ -124,25 +177,20 @@ static bool is_worn(int64_t answered)
 static enum result serve(struct worker *worker, const sigset_t *open)
 {
     CLEANUP(arena_cleanup) struct arena *arena = arena_new();
+    enum result result = OK;
     int64_t answered = 0;
     FCGX_Request fcgi;
 
     if (FCGX_InitRequest(&fcgi, 0, FCGI_FAIL_ACCEPT_ON_INTR) != 0)
         return ERR_SYSTEM;
-    while (wait_request(&fcgi, open)) {
-        int code = FCGX_Accept_r(&fcgi);
-
-        if (code == -EAGAIN || code == -EINTR || code == -ECONNABORTED)
-            continue;
-        if (code < 0)
-            return ERR_SYSTEM;
+    while (next_request(&fcgi, open, &result)) {
         answer(&fcgi, arena, worker);
         worker_database(worker);
-        if (is_worn(++answered))
+        if (is_worn(++answered) || (answered % SIGNAL_REQUESTS == 0 && told_to_stop()))
             break;
     }
     FCGX_Free(&fcgi, 1);
-    return OK;
+    return result;
 }
 
 bool fastcgi_called(void)
