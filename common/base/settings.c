@@ -141,8 +141,11 @@ static const char *read_line(struct str line)
     return NULL;
 }
 
+/* The first that is there. Passing over one that is there but cannot be read would run with other
+ * settings than its owner believes; the system's may be meant for the service's user alone. */
 static const char *read_file(void)
 {
+    enum { NAMED, OF_DATA, OF_SYSTEM };
     CLEANUP(arena_cleanup) struct arena *arena = arena_new();
     struct str candidates[] = { str_from(values[SETTING_CONFIG].text),
                                 data_path(arena, "aragora.conf"),
@@ -152,9 +155,13 @@ static const char *read_file(void)
     for (size_t i = 0; i < COUNT(candidates); i++) {
         if (!candidates[i].at)
             continue;
-        if (file_read(&text, arena, candidates[i], FILE_BYTES_MAX) != OK) {
-            if (i == 0)
-                return "the file cannot be read";
+        enum result result = file_read(&text, arena, candidates[i], FILE_BYTES_MAX);
+        if (result != OK && (i == NAMED || (i == OF_DATA && result != ERR_NOT_FOUND)))
+            return i == NAMED ? "the file that ARAGORA_CONFIG names cannot be read"
+                              : "aragora.conf in the data directory cannot be read";
+        if (result != OK) {
+            if (result != ERR_NOT_FOUND)
+                log_event(LOG_WARNING, "settings passed over", "file", log_str(candidates[i]));
             continue;
         }
         while (str_split(&line, &text, '\n')) {

@@ -83,6 +83,15 @@ def test_config_hides_secrets_and_tells_where_a_value_is_from(data):
     assert "\tinteger\t1..256\t2\t" in run(data, "config", "--all-docs").stdout
 
 
+def test_settings_that_cannot_be_read_are_not_passed_over(data):
+    data.mkdir(mode=0o700)
+    (data / "aragora.conf").mkdir()
+    refused = run(data, "config")
+    assert refused.returncode != 0 and "aragora.conf in the data directory" in refused.stderr
+    named = run(data, "config", ARAGORA_CONFIG=str(data / "nowhere"))
+    assert named.returncode != 0 and "ARAGORA_CONFIG" in named.stderr
+
+
 def test_a_port_in_use_is_said(data):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
