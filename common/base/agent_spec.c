@@ -20,11 +20,28 @@ static struct str next_part(struct str *rest)
     return str_trim(part);
 }
 
+/* Models' names may hold colons too, so only a role is taken off the end. */
+static struct str without_role(struct agent_spec *spec, struct str rest)
+{
+    for (size_t i = rest.len; i-- > 0;) {
+        struct str last = str_slice(rest, i + 1, rest.len);
+
+        if (rest.at[i] != ':')
+            continue;
+        if (!agent_role_known(last))
+            break;
+        spec->role = last;
+        return str_slice(rest, 0, i);
+    }
+    return rest;
+}
+
 static void parse_colon(struct agent_spec *spec)
 {
     struct str rest = spec->provider;
 
     (void)str_split(&spec->provider, &rest, ':');
+    rest = without_role(spec, rest);
     if (!rest.len)
         return;
     if (agent_role_known(rest))

@@ -1,5 +1,6 @@
 /* agent_spec.h - how a request writes an agent: "provider", "provider:model", "provider:role",
- * "provider|model|persona|role" with parts left empty or out (debates.md 4.2). */
+ * "provider:model:role", "provider|model|persona|role" with parts left empty or out (debates.md
+ * 4.2). */
 #ifndef ARAGORA_AGENT_SPEC_H
 #define ARAGORA_AGENT_SPEC_H
 

@@ -55,6 +55,11 @@ const struct provider *provider_find(struct str name)
     return NULL;
 }
 
+const struct provider *provider_at(size_t index)
+{
+    return index < COUNT(providers) ? &providers[index] : NULL;
+}
+
 /* --- Addresses --------------------------------------------------------------------------- */
 
 struct str provider_base(struct arena *arena, const struct provider *provider)
@@ -73,12 +78,32 @@ struct str provider_base(struct arena *arena, const struct provider *provider)
     return arena_printf(arena, "http://" STR_FMT, STR_ARG(base));
 }
 
+struct str provider_base_shown(struct arena *arena, const struct provider *provider)
+{
+    struct str base = provider_base(arena, provider), rest;
+    size_t scheme, from, to;
+
+    if (!str_find(&scheme, base, STR("://")))
+        return base;
+    from = to = scheme + 3;
+    while (to < base.len && base.at[to] != '/' && base.at[to] != '?' && base.at[to] != '#') {
+        if (base.at[to++] == '@')
+            from = to;
+    }
+    rest = str_slice(base, from, base.len);
+    for (size_t i = 0; i < rest.len; i++)
+        if (rest.at[i] == '?' || rest.at[i] == '#')
+            rest.len = i;
+    return arena_printf(arena, STR_FMT "://" STR_FMT, STR_ARG(str_slice(base, 0, scheme)),
+                        STR_ARG(rest));
+}
+
 struct str provider_key(const struct provider *provider)
 {
     return provider->key == SETTING_NONE ? STR_NONE : setting_str(provider->key);
 }
 
-static bool on_this_machine(const struct provider *provider)
+bool provider_is_local(const struct provider *provider)
 {
     static const char *const names[] = { "://localhost", "://127.", "://[::1]" };
     CLEANUP(arena_cleanup) struct arena *arena = arena_new();
@@ -97,7 +122,7 @@ enum provider_state provider_state(const struct provider *provider)
         return PROVIDER_NOT_HERE;
     if (provider->kind == PROVIDER_DEMO)
         return PROVIDER_READY;
-    if (setting_flag(SETTING_OFFLINE) && !on_this_machine(provider))
+    if (setting_flag(SETTING_OFFLINE) && !provider_is_local(provider))
         return PROVIDER_AWAY;
     if (provider->key == SETTING_NONE || provider_key(provider).len ||
         setting_given(provider->base))
@@ -141,10 +166,40 @@ struct str provider_model(const struct provider *provider)
     return next_listed(&listed, &model, &rest, provider) ? model : str_from(provider->model);
 }
 
+struct list provider_listed(struct arena *arena, const struct provider *provider)
+{
+    struct str rest = setting_str(SETTING_PROVIDER_MODELS), model, *names;
+    struct model listed;
+    size_t count = 0;
+
+    names = arena_array(arena, rest.len / 2 + 1, sizeof(*names)); /* a name and a comma each */
+    while (next_listed(&listed, &model, &rest, provider))
+        names[count++] = model;
+    return (struct list){ names, count };
+}
+
 static bool serves_any(const struct provider *provider)
 {
     return provider->kind == PROVIDER_OLLAMA || provider->key == SETTING_NONE ||
            provider->key == SETTING_OPENROUTER_API_KEY || setting_given(provider->base);
+}
+
+/* gpt-4o-2024-08-06 is gpt-4o; grok-4-1-fast, which has no four digits, is no grok-4. */
+static bool is_dated(struct str model, struct str base)
+{
+    struct str rest = str_slice(model, base.len, model.len);
+
+    if (!str_starts(model, base) || rest.len < 5 || (rest.at[0] != '-' && rest.at[0] != '@'))
+        return false;
+    for (size_t i = 1; i < 5; i++)
+        if (rest.at[i] < '0' || rest.at[i] > '9')
+            return false;
+    return true;
+}
+
+static bool names_model(struct str model, const char *known)
+{
+    return str_is(model, known) || is_dated(model, str_from(known));
 }
 
 bool provider_has_model(const struct provider *provider, struct str model)
@@ -158,7 +213,8 @@ bool provider_has_model(const struct provider *provider, struct str model)
         if (str_eq(model, other))
             return true;
     for (size_t i = 0; i < COUNT(models); i++)
-        if (str_is(model, models[i].name) && str_is(str_from(provider->name), models[i].provider))
+        if (str_is(str_from(provider->name), models[i].provider) &&
+            names_model(model, models[i].name))
             return true;
     return false;
 }
@@ -269,11 +325,11 @@ struct nearest {
     size_t unlike[NEAR_MAX], count;
 };
 
-static void consider(struct nearest *nearest, struct str wrong, struct str name)
+static void consider(struct nearest *nearest, struct str wrong, struct str name, struct str shown)
 {
     size_t unlike = unlikeness(wrong, name), at = nearest->count;
 
-    if (unlike > 1 + wrong.len / 3)
+    if (unlike > 1 + wrong.len / 3) /* too many edits to have been meant */
         return;
     while (at && nearest->unlike[at - 1] > unlike) {
         if (at < NEAR_MAX) {
@@ -284,7 +340,7 @@ static void consider(struct nearest *nearest, struct str wrong, struct str name)
     }
     if (at == NEAR_MAX)
         return;
-    nearest->names[at] = name;
+    nearest->names[at] = shown;
     nearest->unlike[at] = unlike;
     if (nearest->count < NEAR_MAX)
         nearest->count++;
@@ -305,7 +361,10 @@ struct str provider_near(struct arena *arena, struct str name)
 
     for (size_t i = 0; i < COUNT(providers); i++)
         if (providers[i].kind != PROVIDER_ABSENT)
-            consider(&nearest, name, str_from(providers[i].name));
+            consider(&nearest, name, str_from(providers[i].name), str_from(providers[i].name));
+    for (size_t i = 0; i < COUNT(models); i++)
+        consider(&nearest, name, str_from(models[i].name),
+                 arena_printf(arena, "%s:%s", models[i].provider, models[i].name));
     return joined(arena, &nearest);
 }
 
@@ -317,9 +376,9 @@ struct str provider_near_model(struct arena *arena, const struct provider *provi
     struct model listed;
 
     while (next_listed(&listed, &other, &rest, provider))
-        consider(&nearest, model, other);
+        consider(&nearest, model, other, other);
     for (size_t i = 0; i < COUNT(models); i++)
         if (str_is(str_from(provider->name), models[i].provider))
-            consider(&nearest, model, str_from(models[i].name));
+            consider(&nearest, model, str_from(models[i].name), str_from(models[i].name));
     return joined(arena, &nearest);
 }

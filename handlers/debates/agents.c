@@ -64,7 +64,12 @@ static enum result agent_specs(struct list *out, struct request *r, struct json_
         return list_specs(out, r, value);
     if (!json_object_is_type(value, json_type_string))
         return bad_agents(r, STR("Field 'agents' must be a list"));
-    struct str rest = json_str(value);
+    struct str rest = str_trim(json_str(value));
+    if (str_starts(rest, STR("["))) { /* a list in a string */
+        if (json_parse(&value, r->arena, rest, &json_limits_wide, NULL) != OK)
+            return bad_agents(r, STR("Field 'agents' is no list of names"));
+        return list_specs(out, r, value);
+    }
     while (str_split(&part, &rest, ',') && count < AGENTS_GIVEN_MAX)
         if (str_trim(part).len)
             agent_spec_parse(&specs[count++], str_trim(part));
@@ -156,14 +161,20 @@ static enum result check_model(struct request *r, const struct provider *provide
                                          setting_row(SETTING_PROVIDER_MODELS)->name));
 }
 
-/* provider[_persona]; a demo agent's persona has always followed a dash. */
+#define NAME_MAX_CHARACTERS 32
+
+/* provider[_persona][_role] (debates.md 4.2); a demo agent's persona follows a dash. */
 static struct str default_name(struct request *r, const struct agent_spec *spec,
                                const struct provider *provider)
 {
-    bool demo = provider->kind == PROVIDER_DEMO;
-    struct str name = spec->persona.len ? arena_printf(r->arena, "%s%c" STR_FMT, provider->name,
-                                                       demo ? '-' : '_', STR_ARG(spec->persona))
-                                        : arena_str(r->arena, str_from(provider->name));
+    struct str name = arena_str(r->arena, str_from(provider->name));
+
+    if (spec->persona.len)
+        name = arena_printf(r->arena, "%s%c" STR_FMT, provider->name,
+                            provider->kind == PROVIDER_DEMO ? '-' : '_', STR_ARG(spec->persona));
+    if (spec->role.len)
+        name = arena_printf(r->arena, STR_FMT "_" STR_FMT, STR_ARG(name), STR_ARG(spec->role));
+    name = str_cut(name, NAME_MAX_CHARACTERS);
 
     for (size_t i = 0; i < name.len; i++) /* qwen-3.5 */
         if (name.at[i] == '.')
@@ -208,8 +219,8 @@ static void make_unique(struct request *r, struct debate_agent *agents, size_t i
     for (size_t i = 0; i < index; i++) {
         if (!str_eq(agents[i].agent, agents[index].agent))
             continue;
-        agents[index].agent =
-            arena_printf(r->arena, STR_FMT "-%d", STR_ARG(str_cut(name, 28)), ++number);
+        agents[index].agent = arena_printf(
+            r->arena, STR_FMT "_%d", STR_ARG(str_cut(name, NAME_MAX_CHARACTERS - 4)), ++number);
         i = (size_t)-1; /* the new name is compared from the start */
     }
 }
@@ -227,8 +238,6 @@ enum result agents_choose(struct list *out, struct request *r, struct json_text 
             agent_spec_parse(&usual[i], str_from(fallback[i]));
         specs = (struct list){ usual, COUNT(fallback) };
     }
-    if (specs.count < 2)
-        return bad_agents(r, STR("Field 'agents' must have at least 2 items"));
     if ((int64_t)specs.count > setting_int(SETTING_MAX_AGENTS))
         return bad_agents(r, arena_printf(r->arena, "Field 'agents' must have at most %lld items",
                                           (long long)setting_int(SETTING_MAX_AGENTS)));
@@ -237,6 +246,10 @@ enum result agents_choose(struct list *out, struct request *r, struct json_text 
         TRY(take_agent(&agents[i], r, (const struct agent_spec *)specs.at + i, i));
         make_unique(r, agents, i);
     }
+    if (specs.count < 2) /* after what is wrong with the one */
+        return refuse(r, ERR_VALIDATION, .field = STR("agents"),
+                      .message = STR("Field 'agents' must have at least 2 items"),
+                      .suggestion = STR("Name another agent; the same one twice is two"));
     *out = (struct list){ agents, specs.count };
     return OK;
 }

@@ -69,7 +69,7 @@ def test_every_form_is_understood(system):
                    {"agent_type": "openai", "model": "ok", "name": "ann"}, "ollama:judge", "demo-x")
     assert reply.status_code == 200, reply.text
     body = reply.json()
-    assert body["agents"] == ["openai-api_philosopher", "ollama", "ann", "ollama-2", "demo-x"]
+    assert body["agents"] == ["openai-api_philosopher_critic", "ollama", "ann", "ollama_judge", "demo-x"]
     assert body["demo"] is False and "X-Aragora-Demo" not in reply.headers
     rows = system.rows("SELECT provider, model, persona, role FROM debate_agents"
                        " WHERE debate_id = ? ORDER BY position", body["debate_id"])

@@ -55,6 +55,9 @@ static void a_specification_has_four_forms(void **state)
         { "grok", "grok", NULL, NULL, NULL, NULL },
         { "grok:critic", "grok", NULL, NULL, "critic", NULL },
         { "ollama:qwen3:8b", "ollama", "qwen3:8b", NULL, NULL, NULL },
+        { "openai:gpt-4.1:critic", "openai", "gpt-4.1", NULL, "critic", NULL },
+        { "ollama:qwen3:8b:judge", "ollama", "qwen3:8b", NULL, "judge", NULL },
+        { "demo:skeptic:critic", "demo", NULL, "skeptic", "critic", NULL },
         { "openai-api|gpt-4o|philosopher|judge", "openai-api", "gpt-4o", "philosopher", "judge",
           NULL },
         { "openai-api||| critic ", "openai-api", NULL, NULL, "critic", NULL },
@@ -90,6 +93,31 @@ static void a_provider_is_ready_with_its_key_or_an_address_of_ones_own(void **st
     assert_int_equal(provider_state(provider_find(STR("gemini"))), PROVIDER_NOT_HERE);
 }
 
+static void an_address_is_shown_without_what_is_secret_in_it(void **state)
+{
+    static const struct {
+        const char *base, *shown;
+    } cases[] = {
+        { "https://api.openai.com/v1/", "https://api.openai.com/v1" },
+        { "http://ann:hunter2@host:8000/v1", "http://host:8000/v1" },
+        { "http://ann@b:hunter2@host/v1@2", "http://host/v1@2" },
+        { "https://host/v1?key=hunter2", "https://host/v1" },
+        { "https://host#hunter2", "https://host" },
+        { "ann:hunter2@host:1", "http://host:1" },
+    };
+    const struct provider *openai = provider_find(STR("openai-api"));
+    const char *problem;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        setenv("OPENAI_BASE_URL", cases[i].base, 1);
+        assert_int_equal(settings_load(&problem), OK);
+        assert_string_equal(provider_base_shown(arena, openai).at, cases[i].shown);
+    }
+    unsetenv("OPENAI_BASE_URL");
+    assert_int_equal(settings_load(&problem), OK);
+}
+
 static void models_are_those_of_table_and_settings(void **state)
 {
     const struct provider *openai = provider_find(STR("openai-api"));
@@ -99,6 +127,13 @@ static void models_are_those_of_table_and_settings(void **state)
     assert_true(provider_has_model(openai, STR("gpt-4o")));
     assert_true(provider_has_model(openai, STR("gpt-9-mini")));
     assert_false(provider_has_model(openai, STR("gpt-4p")));
+    assert_true(provider_has_model(openai, STR("gpt-4o-2024-08-06")));
+    assert_true(provider_has_model(openai, STR("gpt-4-0613")));
+    assert_false(provider_has_model(openai, STR("gpt-4-7b")));
+    assert_false(provider_has_model(openai, STR("gpt-4o-")));
+    struct list listed = provider_listed(arena, openai);
+    assert_int_equal(listed.count, 2);
+    assert_true(str_is(((struct str *)listed.at)[1], "gpt-9-mini"));
     assert_true(provider_has_model(ollama, STR("whatever")));
     assert_true(provider_has_model(provider_find(STR("openrouter")), STR("a/b")));
     assert_true(str_is(provider_model(ollama), "qwen3:8b"));
@@ -113,6 +148,7 @@ static void what_was_perhaps_meant_is_named(void **state)
     assert_true(contains(provider_near(arena, STR("olama")), "ollama"));
     assert_true(contains(provider_near(arena, STR("deep")), "deepseek"));
     assert_null(provider_near(arena, STR("xyzzyxyzzy")).at);
+    assert_true(contains(provider_near(arena, STR("gpt-4o")), "openai-api:gpt-4o"));
     assert_true(
         contains(provider_near_model(arena, provider_find(STR("openai-api")), STR("gpt-4omini")),
                  "gpt-4o-mini"));
@@ -352,6 +388,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_specification_has_four_forms),
         cmocka_unit_test(a_provider_is_ready_with_its_key_or_an_address_of_ones_own),
+        cmocka_unit_test(an_address_is_shown_without_what_is_secret_in_it),
         cmocka_unit_test(models_are_those_of_table_and_settings),
         cmocka_unit_test(what_was_perhaps_meant_is_named),
         cmocka_unit_test(a_price_is_of_the_longest_name_and_rounds_up),
