@@ -3,6 +3,7 @@
  * A lost connection is opened again, and goes on behind the last event that was seen. */
 #include "cli/client.h"
 #include "cli/command.h"
+#include "cli/terminal.h"
 #include "cli/view.h"
 
 #include "common/base/buf.h"
@@ -43,9 +44,11 @@ static struct endpoint endpoint_of(const struct arguments *arguments)
 
 /* --- The request ------------------------------------------------------------------------- */
 
-static void add_agents(struct buf *out, struct str names)
+/* false: nobody is named, which would leave the choice to the server. */
+static bool add_agents(struct buf *out, struct str names)
 {
     struct str part;
+    bool any = false;
 
     buf_json_key(out, STR("agents"));
     buf_char(out, '[');
@@ -54,8 +57,10 @@ static void add_agents(struct buf *out, struct str names)
             continue;
         buf_json_comma(out);
         buf_json_str(out, str_trim(part));
+        any = true;
     }
     buf_char(out, ']');
+    return any;
 }
 
 /* false: said what is wrong. */
@@ -77,8 +82,10 @@ static bool write_request(struct buf *out, const struct arguments *arguments)
     }
     buf_str(out, STR("{\"task\":"));
     buf_json_str(out, str_from(arguments->at[0]));
-    if (agents)
-        add_agents(out, str_from(agents));
+    if (agents && !add_agents(out, str_from(agents))) {
+        fputs("aragora: --agents: no agent is named\n", stderr);
+        return false;
+    }
     if (number) {
         buf_json_key(out, STR("rounds"));
         buf_json_int(out, number);
@@ -102,7 +109,9 @@ static bool start_debate(struct str *id, struct arena *arena, const struct endpo
         json_get_str(id, body, "debate_id"))
         return true;
     fprintf(stderr, "aragora: " STR_FMT ": " STR_FMT "\n", STR_ARG(endpoint->url),
-            STR_ARG(answer_problem(arena, &answer)));
+            STR_ARG(terminal_line(arena, answer_problem(arena, &answer))));
+    if (!answer.status)
+        fputs("aragora: aragora serve starts a server; --url names one elsewhere\n", stderr);
     if (answer.status == 401)
         fputs("aragora: give a key with --key or ARAGORA_API_KEY;"
               " aragora apikey create makes one\n",
@@ -226,6 +235,29 @@ static bool fetch_receipt(struct arena *arena, const struct arguments *arguments
     return (!path || save(arena, path, answer.body)) && (!key_path || save(arena, key_path, key));
 }
 
+/* --- A debate without a verdict ---------------------------------------------------------- */
+
+/* Why it failed, or how else it ended, in one line. */
+static void say_end(struct arena *arena, const struct endpoint *endpoint, struct str id,
+                    struct str status)
+{
+    struct json_object *debate;
+    struct str error;
+    struct answer answer =
+        client_request(arena, endpoint, "GET",
+                       arena_printf(arena, "/api/v1/debates/" STR_FMT, STR_ARG(id)), STR_NONE);
+
+    if (str_is(status, "error") && answer.status == 200 &&
+        json_parse(&debate, arena, answer.body, &json_limits_wide, NULL) == OK &&
+        json_get_str(&error, debate, "error"))
+        fprintf(stderr,
+                "aragora: the debate failed: " STR_FMT "; aragora doctor looks for the cause\n",
+                STR_ARG(terminal_line(arena, error)));
+    else
+        fprintf(stderr, "aragora: the debate ended without a verdict: " STR_FMT "\n",
+                STR_ARG(terminal_line(arena, status)));
+}
+
 /* --- The command ------------------------------------------------------------------------- */
 
 static int finish(struct arena *arena, const struct arguments *arguments,
@@ -235,6 +267,9 @@ static int finish(struct arena *arena, const struct arguments *arguments,
 
     view_verdict(view);
     printf("debate  " STR_FMT "\n", STR_ARG(id));
+    fflush(stdout);
+    if (!end.completed)
+        say_end(arena, endpoint, id, end.status);
     if (end.receipt_id.at) {
         printf("receipt " STR_FMT "\n", STR_ARG(end.receipt_id));
         if (!fetch_receipt(arena, arguments, endpoint, end.receipt_id))
@@ -274,7 +309,8 @@ static int run(const struct arguments *arguments)
 }
 
 static const struct option options[] = {
-    { "--agents", "LIST", "who takes part, separated by commas", OPTION_AGENTS, 0 },
+    { "--agents", "LIST", "who takes part: provider:model or demo, separated by commas",
+      OPTION_AGENTS, 0 },
     { "--rounds", "N", "rounds of critique and revision", OPTION_ROUNDS, 0 },
     { "--consensus", "RULE", "majority, weighted, supermajority, any or unanimous",
       OPTION_CONSENSUS, 0 },

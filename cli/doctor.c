@@ -1,6 +1,9 @@
 /* doctor.c - aragora doctor: what is missing here, and the command that mends it.
  *
- * Looks and changes nothing: it neither makes the data directory nor migrates. */
+ * Looks and changes nothing: it neither makes the data directory nor migrates.
+ *
+ * Elsewhere: the model providers (doctor_provider.c). */
+#include "cli/doctor.h"
 #include "cli/command.h"
 #include "cli/probe.h"
 
@@ -13,14 +16,6 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-enum health { GOOD, DOUBTFUL, BAD };
-
-struct finding {
-    enum health health;
-    struct str what; /* what was found */
-    struct str mend; /* a command or a setting; STR_NONE: nothing to do */
-};
 
 struct patient {
     struct arena *arena;
@@ -208,27 +203,37 @@ static struct finding (*const checks[])(struct patient *patient) = {
     check_database, check_keys,       check_http_port, check_ws_port,
 };
 
+/* true: nothing is to be mended. */
+static bool told(const struct finding *finding)
+{
+    static const char *const words[] = { "ok", "note", "MISSING", "FAILS" };
+    bool amiss = finding->health == BAD || finding->health == FAILING;
+
+    printf("%-8s " STR_FMT "\n", words[finding->health], STR_ARG(finding->what));
+    if (finding->mend.at)
+        printf("%-8s %s " STR_FMT "\n", "", amiss ? "mend:" : "next:", STR_ARG(finding->mend));
+    return !amiss;
+}
+
 static int run(const struct arguments *arguments)
 {
-    static const char *const words[] = { "ok", "note", "MISSING" };
     CLEANUP(arena_cleanup) struct arena *arena = arena_new();
     struct patient patient = { .arena = arena, .data = setting_str(SETTING_DATA_DIR) };
-    int status = EXIT_DONE;
+    bool well = true;
 
     if (arguments->count)
         return command_misused(arguments->command);
     for (size_t i = 0; i < COUNT(checks); i++) {
         struct finding finding = checks[i](&patient);
 
-        printf("%-8s " STR_FMT "\n", words[finding.health], STR_ARG(finding.what));
-        if (finding.mend.at)
-            printf("%-8s %s " STR_FMT "\n", "",
-                   finding.health == BAD ? "mend:" : "next:", STR_ARG(finding.mend));
-        if (finding.health == BAD)
-            status = EXIT_FAILED;
+        well &= told(&finding);
     }
     db_close(patient.db);
-    return status;
+    fflush(stdout); /* the providers take their time */
+    struct list providers = doctor_providers(arena);
+    for (size_t i = 0; i < providers.count; i++)
+        well &= told((const struct finding *)providers.at + i);
+    return well ? EXIT_DONE : EXIT_FAILED;
 }
 
 static const struct option options[] = { OPTION_DATA_DIR, { 0 } };

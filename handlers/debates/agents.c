@@ -77,8 +77,7 @@ static enum result agent_specs(struct list *out, struct request *r, struct json_
     return OK;
 }
 
-#define USE_DEMO                                                                                   \
-    "use demo agents, for example \"agents\": [\"demo\", \"demo-skeptic\", \"demo-optimist\"]"
+#define USE_DEMO "use demo agents, for example demo, demo-skeptic, demo-optimist"
 
 static enum result unknown_provider(struct request *r, struct str name)
 {
