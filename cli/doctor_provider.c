@@ -205,8 +205,7 @@ static void found_key_refused(struct findings *out, const struct place *place, i
     add(out, FAILING,
         arena_printf(place->arena, "%s: " STR_FMT " answers %d: %s%s", provider->name,
                      STR_ARG(place->shown), status,
-                     sent ? "it does not take the key of " : "it asks for a key",
-                     sent ? key : ""),
+                     sent ? "it does not take the key of " : "it asks for a key", sent ? key : ""),
         key ? to_mend(place, sent ? "%s=a key that is valid there" : "%s=a key", key)
             : to_mend(place, "%s=an address that asks for none", base_name(provider)));
 }
@@ -215,7 +214,7 @@ static void found_key_refused(struct findings *out, const struct place *place, i
 static struct str better_base(const struct place *place)
 {
     static const char *const surplus[] = { "/chat/completions", "/models", "/api/chat",
-                                           "/api/tags", "/api", "/v1" };
+                                           "/api/tags",         "/api",    "/v1" };
     bool ollama = place->provider->kind == PROVIDER_OLLAMA;
     struct str base = place->shown;
 
@@ -231,8 +230,9 @@ static void found_no_list(struct findings *out, const struct place *place, int s
 {
     const struct provider *provider = place->provider;
     struct str better = better_base(place);
-    const char *vague = provider->kind == PROVIDER_OLLAMA ? "%s=the address of an Ollama"
-                                                          : "%s=what stands before /chat/completions";
+    const char *vague = provider->kind == PROVIDER_OLLAMA
+                            ? "%s=the address of an Ollama"
+                            : "%s=what stands before /chat/completions";
     struct str says = status == 200 ? STR("with something that is no list of models")
                                     : arena_printf(place->arena, "%d: not found", status);
 
@@ -258,10 +258,10 @@ static void found_status(struct findings *out, const struct place *place, int st
             arena_printf(place->arena, "%s: " STR_FMT "%s answers %d%s", provider->name,
                          STR_ARG(place->shown), models_path(provider), status,
                          limited ? ": too many requests for now" : ""),
-            limited          ? STR("wait, then aragora doctor")
-            : status == 407  ? STR("HTTPS_PROXY=http://user:password@host:port")
-            : status >= 500  ? STR("wait, or look into its log; then aragora doctor")
-                             : to_mend(place, "%s=another address", base_name(provider)));
+            limited         ? STR("wait, then aragora doctor")
+            : status == 407 ? STR("HTTPS_PROXY=http://user:password@host:port")
+            : status >= 500 ? STR("wait, or look into its log; then aragora doctor")
+                            : to_mend(place, "%s=another address", base_name(provider)));
     }
 }
 
@@ -309,11 +309,10 @@ static void found_missing(struct findings *out, const struct place *place,
 {
     const struct str *first = models->at;
     struct arena *arena = place->arena;
-    struct str other = models->count
-                           ? arena_printf(arena, "ARAGORA_PROVIDER_MODELS=%s:" STR_FMT,
-                                          provider->name,
-                                          STR_ARG(terminal_line(arena, str_cut(*first, NAME_SHOWN))))
-                           : STR_NONE;
+    struct str other =
+        models->count ? arena_printf(arena, "ARAGORA_PROVIDER_MODELS=%s:" STR_FMT, provider->name,
+                                     STR_ARG(terminal_line(arena, str_cut(*first, NAME_SHOWN))))
+                      : STR_NONE;
     struct str pull = provider->kind == PROVIDER_OLLAMA
                           ? arena_printf(arena, "ollama pull " STR_FMT "%s", STR_ARG(wanted),
                                          other.len ? ", or " : "")
@@ -324,9 +323,8 @@ static void found_missing(struct findings *out, const struct place *place,
                      STR_ARG(place->shown), STR_ARG(wanted),
                      listed ? ", which ARAGORA_PROVIDER_MODELS lists"
                             : ", which is asked for when none is named"),
-        pull.len || other.len
-            ? arena_printf(arena, STR_FMT STR_FMT, STR_ARG(pull), STR_ARG(other))
-            : STR("load a model there"));
+        pull.len || other.len ? arena_printf(arena, STR_FMT STR_FMT, STR_ARG(pull), STR_ARG(other))
+                              : STR("load a model there"));
 }
 
 /* Of every provider of the place: the models that the settings list, else its default. */

@@ -362,6 +362,9 @@ struct str provider_near(struct arena *arena, struct str name)
     for (size_t i = 0; i < COUNT(providers); i++)
         if (providers[i].kind != PROVIDER_ABSENT)
             consider(&nearest, name, str_from(providers[i].name), str_from(providers[i].name));
+    for (size_t i = 0; i < COUNT(aliases); i++)
+        if (provider_find(str_from(aliases[i].name))->kind != PROVIDER_ABSENT)
+            consider(&nearest, name, str_from(aliases[i].other), str_from(aliases[i].other));
     for (size_t i = 0; i < COUNT(models); i++)
         consider(&nearest, name, str_from(models[i].name),
                  arena_printf(arena, "%s:%s", models[i].provider, models[i].name));
