@@ -1,5 +1,6 @@
 """Agents as people write them, from the command line to the models, and what a new user is told."""
 
+import pathlib
 import re
 import subprocess
 
@@ -119,6 +120,17 @@ def test_a_model_of_a_certain_day_is_known(known):
     reply = known.client.post("/api/v1/debates",
                               json=TASK | {"agents": ["demo", "openai:gpt-4o-2024-08-06"]})
     assert reply.status_code == 200, reply.text
+
+
+def test_the_manual_names_every_provider_and_what_sets_it():
+    root = pathlib.Path(__file__).resolve().parents[2]
+    page = (root / "man/aragora-providers.7").read_text()
+    table = (root / "common/base/providers.def").read_text()
+    names = re.findall(r'^(?:PROVIDER|ALIAS)\("([^"]+)"', table, re.M)
+    sets = set(re.findall(r'^PROVIDER\("[^"]+", \w+, (\w+), (\w+)', table, re.M))
+    assert len(names) > 30 and len(sets) > 6
+    for name in names + [name for pair in sets for name in pair if name != "NONE"]:
+        assert re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w.-])", page), name
 
 
 # --- No stand-ins --------------------------------------------------------------------------------
