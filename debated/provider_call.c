@@ -114,11 +114,15 @@ static void read_records(struct provider_call *call, struct str arrived)
 
 /* --- Judging ----------------------------------------------------------------------------- */
 
-/* A server may repeat our key in its complaint. */
-static struct str without_key(struct provider_call *call, struct str text)
+/* A server may repeat our key in its complaint, and let a stack or headers follow it. */
+static struct str for_people(struct provider_call *call, struct str text)
 {
     CLEANUP(buf_free) struct buf clean = { 0 };
+    struct str rest = str_trim(text);
     size_t at;
+
+    (void)str_split(&text, &rest, '\n');
+    text = str_trim(text);
 
     while (call->key.len && str_find(&at, text, call->key)) {
         buf_str(&clean, str_slice(text, 0, at));
@@ -134,7 +138,7 @@ static enum call_state failed(struct provider_call *call, enum agent_fault fault
 {
     call->report.fault = fault;
     call->report.retry = retry;
-    call->report.message = without_key(call, what);
+    call->report.message = for_people(call, what);
     return CALL_FAILED;
 }
 

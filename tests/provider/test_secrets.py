@@ -10,6 +10,7 @@ from conftest import System, api_fixtures
 from models import KEY, Handler
 
 ECHO = f"Authorization: Bearer {KEY} was refused; the key {KEY}{KEY} is wrong"
+STACK = 'File "/srv/model.py", line 1, headers={"X-Internal": "10.0.0.1"}'
 STATUSES = (400, 401, 402, 403, 404, 413, 429, 500, 503)
 
 
@@ -66,6 +67,9 @@ class Leaks(Handler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
+    def be_leaks_stack(self):
+        self.refuse(500, "the model fell over\nTraceback (most recent call last):\n  " + STACK)
+
     def be_leaks_wait(self):
         self.refuse(429, ECHO, [("Retry-After", KEY)])
 
@@ -115,6 +119,7 @@ def test_no_failure_shows_the_key(leaks, mode, tmp_path):
     events = answer(leaks, f"/api/v1/debates/{debate}/events?limit=500")["events"]
     errors = [e["data"]["message"] for e in events if e["type"] == "agent_error"]
     assert errors and all("openai-api" in message for message in errors)
+    assert all("Traceback" not in message and "X-Internal" not in message for message in errors)
     answer(leaks, f"/api/v1/debates/{debate}/messages")
     answer(leaks, f"/api/v2/receipts/{found['receipt_id']}")
     answer(leaks, f"/api/v2/receipts/{found['receipt_id']}/export?format=json")
