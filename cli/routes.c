@@ -41,8 +41,9 @@ static void print_route(const struct route *route)
                       : route->signed_in ? "signed-in"
                                          : "public";
 
-    printf("%-6s %-36s %-24s %-20s %-12s %s:%d\n", methods[route->method], route->path, route->id,
-           who, route->stability == STABLE ? "stable" : "experimental", route->file, route->line);
+    printf("%-6s %-36s %-24s %-20s %-12s %-7s %s:%d\n", methods[route->method], route->path,
+           route->id, who, route->stability == STABLE ? "stable" : "experimental",
+           route_creates(route) ? "creates" : "-", route->file, route->line);
 }
 
 static int print_permissions(void)

@@ -12,6 +12,7 @@
 #include "common/base/error.h"
 #include "common/base/version.h"
 #include "fcgi/input.h"
+#include "fcgi/pipeline.h"
 #include "fcgi/response.h"
 
 #define ERROR_STATUSES 600 /* one more than the highest */
@@ -317,6 +318,20 @@ static void path_parameters(struct buf *out, const struct route *route)
     }
 }
 
+/* Of every row that creates. */
+static void idempotency_parameter(struct buf *out)
+{
+    buf_json_comma(out);
+    buf_str(out, STR("{\"name\":\"Idempotency-Key\",\"in\":\"header\""));
+    member(out, "description",
+           "Names this request: sent again within 24 hours, it is answered as the first time, with"
+           " Idempotent-Replay: true, and creates nothing");
+    open_object(out, "schema");
+    member(out, "type", "string");
+    member(out, "pattern", IDEMPOTENCY_KEY_PATTERN);
+    buf_str(out, STR("}}"));
+}
+
 static void parameters(struct buf *out, const struct route *route)
 {
     buf_str(out, STR(",\"parameters\":["));
@@ -331,6 +346,8 @@ static void parameters(struct buf *out, const struct route *route)
         if (from == FROM_QUERY && field->alias)
             parameter(out, str_from(field->alias), "query", false, field);
     }
+    if (route_creates(route))
+        idempotency_parameter(out);
     buf_char(out, ']');
 }
 
@@ -416,6 +433,10 @@ static void error_responses(struct buf *out, const struct route *route)
         name_status(&statuses, ERR_VALIDATION);
     if (route->limit != LIMIT_NONE)
         name_status(&statuses, ERR_RATE_LIMITED);
+    if (route_creates(route)) {
+        name_status(&statuses, ERR_IDEMPOTENCY_BUSY);
+        name_status(&statuses, ERR_IDEMPOTENCY_REUSED);
+    }
     for (int status = 400; status < ERROR_STATUSES; status++)
         if (statuses.texts[status] && status != route->unready_status)
             error_response(out, status, statuses.texts[status]);

@@ -45,6 +45,7 @@ static const struct stage {
     { "authorise", stage_authorise },
     { "rate limit", stage_rate_limit },
     { "body", stage_body },
+    { "idempotency", stage_idempotency },
     { "handler", stage_handler },
 };
 

@@ -37,7 +37,15 @@ enum result stage_authenticate(struct request *r);
 enum result stage_authorise(struct request *r);
 enum result stage_rate_limit(struct request *r);
 enum result stage_body(struct request *r);
+enum result stage_idempotency(struct request *r);
 enum result stage_handler(struct request *r);
+
+/* Idempotency-Key, as a row's document tells it. */
+#define IDEMPOTENCY_KEY_PATTERN "^[!-+.-~-]{1,255}$"
+/* The answer to the request's first sending, as DONE; OK: there is none. */
+enum result idempotency_replay(struct request *r);
+/* Lets the next of its repeats run. */
+void idempotency_end(struct request *r);
 
 /* Headers of every answer; stages/shape.c. */
 void shape_cors(struct request *r);

@@ -57,6 +57,16 @@ struct str header(const struct request *r, const char *name)
     return STR_NONE;
 }
 
+size_t exchange_headers(const struct exchange *exchange, const char *name)
+{
+    const struct param *params = exchange->params.at;
+    size_t count = 0;
+
+    for (size_t i = 0; i < exchange->params.count; i++)
+        count += names_header(params[i].name, str_from(name));
+    return count;
+}
+
 size_t field_index(const struct field *fields, const char *name)
 {
     size_t i = 0;

@@ -33,6 +33,8 @@ struct exchange *exchange_of(const struct request *r); /* NULL if it has none */
 struct list params_read(struct arena *arena, char **environment);
 /* An empty exchange in the arena around these parameters; borrowed. */
 struct exchange *exchange_new(struct arena *arena, struct list params);
+/* How often a header of this lower-case name was sent, where the web server tells them apart. */
+size_t exchange_headers(const struct exchange *exchange, const char *name);
 struct str exchange_param(const struct exchange *exchange, const char *name);
 /* The whole body into r->body. ERR_BODY_TOO_LARGE, ERR_BODY_CUT. */
 MUST_USE enum result exchange_body(struct request *r, int64_t limit_bytes);

@@ -18,6 +18,12 @@ int success_status(const struct route *route)
     return route->status ? route->status : 200;
 }
 
+bool route_creates(const struct route *route)
+{
+    return route->method == METHOD_POST &&
+           (route->creates || route->status == 201 || route->status == 202);
+}
+
 enum result reply(struct request *r, const void *object)
 {
     int status = success_status(r->route);

@@ -158,6 +158,10 @@ static void check(const struct route_index *index, const struct route *route)
         fault(route, "a row succeeds with 2xx, and with 204 has no reply");
     if (route->unready_status && (!route->reply || route->unready_status < 400))
         fault(route, "a status of a probe that says no is of its reply, and an error's");
+    if (route_creates(route) && route->no_database)
+        fault(route, "a row that creates needs the database");
+    if (route->creates && !route_creates(route))
+        fault(route, "only POST creates");
     if (fields_count(route->input) > 64) /* bits of request.given */
         fault(route, "more than 64 input fields");
 }

@@ -29,6 +29,7 @@ enum limit {
 };
 
 struct request;
+struct idempotent;
 
 struct route {
     enum method method;
@@ -48,6 +49,8 @@ struct route {
     int64_t timeout_s;  /* 0: the setting */
     int64_t body_bytes; /* 0: the setting */
     bool body_optional;
+    bool creates;   /* a repeat is known by its Idempotency-Key: answer with reply_commit(); POST
+                       with 201 or 202 is so without saying it */
     bool raw_query; /* whatever it holds, nobody reads it */
 
     const struct field *input;
@@ -106,6 +109,7 @@ struct request {
     int64_t received_us, deadline_us; /* monotonic */
     void *input;                      /* what the row's INPUT says; checked */
     uint64_t given;                   /* bit i: field i of the input table was sent */
+    struct idempotent *idempotent;    /* NULL: a repeat of it is not told from it */
     struct refusal refusal;
     struct response *response;
 };
@@ -118,6 +122,8 @@ size_t field_index(const struct field *fields, const char *name);
 
 /* The status with which the row succeeds. */
 int success_status(const struct route *route);
+/* Is a repeat of its request answered as the first was? */
+bool route_creates(const struct route *route);
 
 /* That status with the row's reply table; object NULL: it has no body. Returns DONE. */
 MUST_USE enum result reply(struct request *r, const void *object);
@@ -125,6 +131,9 @@ MUST_USE enum result reply_status(struct request *r, int status, const void *obj
 /* Another body; borrowed until sent, so of the arena or static. */
 MUST_USE enum result reply_text(struct request *r, int status, const char *type, struct str body);
 void reply_header(struct request *r, const char *name, struct str value);
+/* return reply_commit(r, &tx, reply(r, &object)): commits what the answer tells of and, with it,
+ * the answer for repeats of the request. Of every row that creates. */
+MUST_USE enum result reply_commit(struct request *r, struct tx *tx, enum result answered);
 
 /* return refuse(r, ERR_VALIDATION, .field = STR("task"), .message = ...); */
 #define refuse(r, result_, ...) refuse_with(r, (struct refusal){ .result = (result_), __VA_ARGS__ })

@@ -164,7 +164,8 @@ enum result debate_create(struct str *debate_id, struct db *db, const struct deb
 
     for (size_t i = 0; i < draft->agents.count; i++)
         names[i] = ((const struct debate_agent *)draft->agents.at)[i].agent;
-    TRY(tx_begin(&tx, db));
+    if (!db_in_tx(db))
+        TRY(tx_begin(&tx, db));
     TRY(job_waiting(&waiting, db, JOB_DEBATE));
     if (waiting >= max_waiting)
         return ERR_CAPACITY;
@@ -176,7 +177,8 @@ enum result debate_create(struct str *debate_id, struct db *db, const struct deb
                                             .trace_id = draft->trace_id,
                                             .fields = start_fields,
                                             .data = &start }));
-    TRY(tx_commit(&tx));
+    if (tx.db)
+        TRY(tx_commit(&tx));
     *debate_id = start.debate_id;
     return OK;
 }

@@ -35,7 +35,8 @@ struct debate { /* strings live in the session's arena */
     struct utc created_at, started_at, completed_at;
 };
 
-/* *debate_id lives in the session's arena. ERR_CAPACITY: max_waiting debates are queued. */
+/* In the open transaction, or one of its own. *debate_id lives in the session's arena.
+ * ERR_CAPACITY: max_waiting debates are queued. */
 MUST_USE enum result debate_create(struct str *debate_id, struct db *db,
                                    const struct debate_draft *draft, int64_t max_waiting);
 /* ERR_DEBATE_NOT_FOUND, also for another organisation's. */

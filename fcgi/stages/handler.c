@@ -6,7 +6,7 @@
 
 /* A transaction that lost against another has written nothing, so the whole runs again, from the
  * response as the stages before left it: their headers stay. */
-enum result stage_handler(struct request *r)
+static enum result handle(struct request *r)
 {
     const struct response before = *r->response;
     enum result result = ERR_DATABASE_RETRY;
@@ -16,7 +16,17 @@ enum result stage_handler(struct request *r)
             return ERR_TIMEOUT;
         *r->response = before;
         r->refusal = (struct refusal){ 0 };
-        result = r->route->handler(r);
+        result = idempotency_replay(r);
+        if (result == OK)
+            result = r->route->handler(r);
     }
+    return result;
+}
+
+enum result stage_handler(struct request *r)
+{
+    enum result result = handle(r);
+
+    idempotency_end(r);
     return result == OK ? ERR_INTERNAL : result; /* OK: it forgot to answer */
 }

@@ -11,7 +11,7 @@ static const struct response_header cors[] = {
           " X-CSRF-Token, X-API-Key, Idempotency-Key, If-None-Match, X-MFA-Code") },
     { "Access-Control-Expose-Headers",
       STR("X-Trace-ID, X-Request-ID, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset,"
-          " Retry-After, X-API-Version, Sunset, Deprecation, ETag") },
+          " Retry-After, X-API-Version, Sunset, Deprecation, ETag, Idempotent-Replay") },
     { "Access-Control-Max-Age", STR("3600") },
     { "Vary", STR("Origin") },
 };

@@ -71,7 +71,7 @@ static struct str consensus_of(struct str wanted)
     return wanted.len ? wanted : STR("majority");
 }
 
-/* Answers after the commit; a job runs the debate. */
+/* What it answers is stored with the debate; a job runs it. */
 static enum result debate_start(struct request *r)
 {
     const struct debate_create_in *in = r->input;
@@ -83,6 +83,7 @@ static enum result debate_start(struct request *r)
                                   .consensus = consensus_of(in->consensus),
                                   .request = { r->body } };
     struct debate_created out = { .success = true, .status = STR("created") };
+    CLEANUP(tx_end) struct tx tx = { 0 };
 
     if (!draft.task.len)
         return refuse(r, ERR_MISSING_FIELD, .field = STR("task"),
@@ -93,6 +94,7 @@ static enum result debate_start(struct request *r)
         draft.rounds = setting_int(SETTING_MAX_ROUNDS);
     TRY(agents_choose(&draft.agents, r, in->agents));
     draft.is_demo = out.demo = all_demo(&draft.agents);
+    TRY(tx_begin(&tx, r->db));
     TRY(debate_create(&out.debate_id, r->db, &draft, setting_int(SETTING_MAX_QUEUED)));
 
     struct str *names = arena_array(r->arena, draft.agents.count, sizeof(*names));
@@ -104,7 +106,7 @@ static enum result debate_start(struct request *r)
     out.agents = (struct list){ names, draft.agents.count };
     if (out.demo)
         reply_header(r, "X-Aragora-Demo", STR("1"));
-    return reply(r, &out);
+    return reply_commit(r, &tx, reply(r, &out));
 }
 
 /* --- Read -------------------------------------------------------------------------------- */
@@ -376,7 +378,7 @@ static enum result debate_cancel_post(struct request *r)
 
 const struct route debate_routes[] = {
     { ROUTE(POST, "/api/v1/debates", debate_start), .stability = STABLE,
-      .permission = "debates.create", .limit = LIMIT_CREATE, .body_bytes = 500000,
+      .permission = "debates.create", .limit = LIMIT_CREATE, .body_bytes = 500000, .creates = true,
       INPUT(struct debate_create_in, create_in), .reply = created_out,
       ERRORS(ERR_PROVIDER_NOT_CONFIGURED, ERR_CAPACITY), .tag = "Debates",
       .doc = "Start a debate" },

@@ -19,7 +19,7 @@ from conftest import BIN, run
 ROOT = BIN.parents[1]
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
-Row = collections.namedtuple("Row", "method path handler who stability file line")
+Row = collections.namedtuple("Row", "method path handler who stability creates file line")
 Field = collections.namedtuple("Field", "name place required schema")  # place: as OpenAPI's "in", or body
 Case = collections.namedtuple("Case", "label change field result")  # field None: accepted, result: the value
 

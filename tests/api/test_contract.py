@@ -7,6 +7,7 @@ must get what the document promises and not a member more.
 
 import json
 import re
+import time
 
 import contract
 import jsonschema
@@ -289,6 +290,25 @@ def check_answer(operation, reply):
 @every_operation
 def test_a_good_request_gets_what_the_document_promises(operation, optional):
     check_answer(operation, operation.send(operation.good(optional, made=True)))
+
+
+@of(row for row in ROWS if row.creates == "creates")
+def test_a_repeat_of_what_creates_gets_the_first_answer(world, operation):
+    values = operation.good(made=True)
+    values["header"]["Idempotency-Key"] = f"key-{time.monotonic_ns()}"
+    first = operation.send(values)
+    check_answer(operation, first)
+    before, again = world.debates(), operation.send(values)
+    assert (again.status_code, again.content) == (first.status_code, first.content)
+    assert again.headers["idempotent-replay"] == "true" and "idempotent-replay" not in first.headers
+    assert world.debates() == before
+
+
+@every_operation
+def test_what_creates_tells_how_it_is_repeated(operation, row):
+    names = {parameter["name"] for parameter in operation.spec["parameters"]}
+    assert ("Idempotency-Key" in names) == (row.creates == "creates")
+    assert row.creates == "creates" or not (row.method == "POST" and operation.success in (201, 202))
 
 
 @every_get

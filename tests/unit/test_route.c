@@ -238,6 +238,10 @@ static void a_faulty_table_stops_the_program(void **state)
         { { { ROUTE(GET, "/a", answer), .public = true, .status = 204, .reply = out_fields } },
           true },
         { { { ROUTE(GET, "/a", answer), .public = true, .unready_status = 503 } }, true },
+        { { { ROUTE(POST, "/a", answer), .public = true, .creates = true } }, false },
+        { { { ROUTE(GET, "/a", answer), .public = true, .creates = true } }, true },
+        { { { ROUTE(POST, "/a", answer), .public = true, .status = 201, .no_database = true } },
+          true },
     };
 
     (void)state;
@@ -354,6 +358,12 @@ static const struct {
     { MADE "post responses 201 description", "\"Created\"" },
     { MADE "post responses 201 content application/json schema required", "[\"id\"]" },
     { MADE "post responses 200", NULL },
+    { MADE "post parameters 0 name", "\"Idempotency-Key\"" },
+    { MADE "post parameters 0 in", "\"header\"" },
+    { MADE "post parameters 0 schema pattern", "\"^[!-+.-~-]{1,255}$\"" },
+    { MADE "post responses 409 description", "\"The same request is still being carried out\"" },
+    { MADE "post responses 422 description", "\"The key was used with another request\"" },
+    { RICH "responses 409", NULL },
     { MADE "delete responses 204 description", "\"No Content\"" },
     { MADE "delete responses 204 content", NULL },
     { PROBE "responses 200 content application/json schema required", "[\"id\"]" },
