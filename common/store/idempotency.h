@@ -13,7 +13,7 @@
 #include "common/base/seal.h"
 #include "common/db/db.h"
 
-#define IDEMPOTENCY_TERM_US (24 * 3600 * US_PER_S)
+#define IDEMPOTENCY_TERM_US (INT64_C(24) * 3600 * US_PER_S)
 #define IDEMPOTENCY_SWEEP   16 /* expired rows that a new one removes */
 
 /* Which answer; the first four are the key of its row. */
