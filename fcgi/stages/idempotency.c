@@ -56,6 +56,11 @@ static struct str digest(const struct request *r)
     return sha256_hex(r->arena, buf_view(&whole));
 }
 
+static bool may_come_again(const struct request *r)
+{
+    return header(r, "idempotency-key").at || str_starts(header(r, "user-agent"), SDK_AGENT);
+}
+
 /* The sent key, or one for a client that repeats without any: no sent key has a space in it. */
 static enum result choose_key(struct idempotent *out, struct request *r)
 {
@@ -68,7 +73,7 @@ static enum result choose_key(struct idempotent *out, struct request *r)
         return refuse(r, ERR_INVALID_VALUE, .field = HEADER,
                       .message = STR("Idempotency-Key must be one key of 1 to 255 visible ASCII"
                                      " characters without a comma"));
-    if (!sent.at && str_starts(header(r, "user-agent"), SDK_AGENT)) {
+    if (!sent.at) {
         out->term_us = SDK_TERM_US;
         out->id.key = arena_printf(r->arena, "sdk " STR_FMT, STR_ARG(out->id.request));
     }
@@ -89,15 +94,11 @@ static int64_t wait_until(const struct request *r)
 
 enum result stage_idempotency(struct request *r)
 {
-    struct idempotent *own;
-
-    if (!route_creates(r->route))
+    if (!route_creates(r->route) || !may_come_again(r))
         return OK;
-    own = arena_alloc(r->arena, sizeof(*own));
+    struct idempotent *own = arena_alloc(r->arena, sizeof(*own));
     own->id.request = digest(r);
     TRY(choose_key(own, r));
-    if (!own->id.key.at)
-        return OK;
     own->id.org_id = r->who.org_id.at ? r->who.org_id : STR("");
     own->id.principal = r->who.user_id.len
                             ? r->who.user_id
