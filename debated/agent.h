@@ -1,7 +1,8 @@
 /* agent.h - one call of an agent: begun, advanced as its text arrives, ended or cancelled.
  *
  * Calls never block: all of a phase advance in turn on one thread. Demo agents answer by
- * themselves (agent_demo.c), all others through a provider (provider_call.c). */
+ * themselves (agent_demo.c), all others through a provider (provider_call.c), or from what a
+ * provider answered before (replay.c). */
 #ifndef ARAGORA_AGENT_H
 #define ARAGORA_AGENT_H
 
@@ -10,6 +11,7 @@
 #include "common/http/client.h"
 #include "common/http/retry.h"
 
+struct attempt_answer;
 struct attempt_vault;
 struct cooldowns;
 
@@ -50,6 +52,7 @@ struct agent_request {
     const struct agent_settings *settings;
     struct http_client *http; /* NULL: demo agents only */
     const struct prompt *prompt;
+    const struct attempt_answer *stored; /* a replay's: it answers, no provider does; else NULL */
 };
 
 enum call_state { CALL_RUNNING, CALL_DONE, CALL_FAILED };
@@ -76,6 +79,7 @@ enum agent_fault {
     AGENT_UNKNOWN,
 };
 const char *agent_fault_name(enum agent_fault fault);
+enum agent_fault agent_fault_find(struct str name); /* AGENT_UNKNOWN: not one of them */
 
 enum agent_retry { RETRY_NEVER, RETRY_ONCE, RETRY_OFTEN };
 
@@ -102,7 +106,7 @@ const struct agent_plan *agent_plan(const struct agent_call *call);
  * it whenever http_wait() returns. */
 enum call_state agent_advance(struct agent_call *call, struct buf *text, int64_t now_us,
                               int64_t *due_us);
-/* What became of a call with a plan, ended or not. Strings are borrowed from the call. */
+/* What became of a call, ended or not. Strings are borrowed from the call. */
 void agent_report(struct agent_report *out, struct agent_call *call);
 /* Ends the call at any time; NULL is fine. */
 void agent_cancel(struct agent_call *call);

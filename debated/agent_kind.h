@@ -8,14 +8,14 @@
 struct agent_kind {
     enum call_state (*advance)(struct agent_call *call, struct buf *text, int64_t now_us,
                                int64_t *due_us);
-    void (*report)(struct agent_report *out, struct agent_call *call); /* NULL: no attempts */
-    void (*cancel)(struct agent_call *call);
+    void (*report)(struct agent_report *out, struct agent_call *call); /* NULL: it never fails */
+    void (*cancel)(struct agent_call *call);                           /* NULL: nothing to end */
 };
 
 struct agent_call { /* first member of each kind's own struct */
     const struct agent_kind *kind;
-    struct arena *arena; /* holds the call */
-    struct agent_plan plan;
+    struct arena *arena;    /* holds the call */
+    struct agent_plan plan; /* provider STR_NONE: no attempts */
 };
 
 struct agent_call *demo_start(const struct agent_request *request);

@@ -1,7 +1,8 @@
 /* debate_end.c - the last transaction of a debate.
  *
  * Verdict, rows, final state, receipt, debate_end and the end of the job commit together: there
- * is exactly one end. What was cancelled or failed has decided nothing and gets no receipt. */
+ * is exactly one end. What was cancelled or failed has decided nothing and gets no receipt; nor
+ * does a replay, whose decision was made, and signed, in its source. */
 #include "debated/debate_end.h"
 #include "common/base/clock.h"
 #include "debated/debate_receipt.h"
@@ -197,7 +198,7 @@ enum result debate_end_write(struct run *run, void *arg)
                   true));
     end.status = str_from(ending->status); /* of the loop, no longer of the verdict */
     TRY(tell(run, EVENT_debate_end, end_fields, &end));
-    if (decided)
+    if (decided && !run->debate.replay_of.at)
         TRY(issue_receipt(run));
     return job_end(run->db, run->job, str_from(job_status(ending->status)), ending->error);
 }

@@ -38,6 +38,7 @@ struct call {
     bool discarded;             /* clients know that what they heard does not count */
     struct agent_call *running; /* NULL: waits for another try, until due_us */
     struct str attempt_id;      /* STR_NONE: none is stored */
+    struct str cited_id;        /* a replay's: the attempt that it is answered from */
     int64_t tries;
     struct buf heard;
     int64_t due_us, flushed_us, attempts;

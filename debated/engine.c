@@ -395,9 +395,11 @@ static enum result debate_course(struct run *run)
     return run_write(run, write_end, &(struct ending){ .status = "completed" });
 }
 
-/* Debates among demo agents alone make no connection. */
+/* Debates among demo agents alone make no connection, and a replay has nothing to make one with. */
 static enum result open_http(struct run *run)
 {
+    if (run->debate.replay_of.at)
+        return OK;
     for (size_t i = 0; i < run->count; i++)
         if (!str_is(run->agents[i].provider, "demo"))
             return http_client_new(&run->http, &run->options.agents.http);
@@ -412,6 +414,8 @@ static enum result run_open(struct run *run)
     TRY(debate_find(&run->debate, run->db, run->job->subject_id));
     TRY(transcript_agents(&agents, run->db, run->debate.debate_id));
     db_use(run->db, run->scratch, run->job->org_id);
+    if (run->debate.replay_of.at)
+        run->options.agents.demo_pause_us = 0;
     run->agents = agents.at;
     run->count = agents.count;
     run->names = arena_array(run->arena, run->count, sizeof(*run->names));

@@ -5,6 +5,7 @@
  * (decision 20). */
 #include "common/base/clock.h"
 #include "common/base/crypto.h"
+#include "common/store/attempt.h"
 #include "debated/debate_run.h"
 
 #include <unistd.h>
@@ -89,12 +90,20 @@ static enum result write_starts(struct run *run, void *arg)
 static enum result call_start(struct run *run, struct call *call)
 {
     const struct transcript_agent *agent = &run->agents[call->agent];
-    const struct agent_request request = { .provider = agent->provider,
-                                           .model = agent->model,
-                                           .settings = &run->options.agents,
-                                           .http = run->http,
-                                           .prompt = &call->prompt };
+    struct agent_request request = { .provider = agent->provider,
+                                     .model = agent->model,
+                                     .settings = &run->options.agents,
+                                     .http = run->http,
+                                     .prompt = &call->prompt };
+    struct attempt_answer stored;
 
+    if (run->debate.replay_of.at) {
+        arena_reset(run->scratch);
+        TRY(attempt_answer_find(&stored, run->db, run->debate.replay_of, call->step,
+                                run->options.agents.vault));
+        call->cited_id = stored.attempt_id.at ? arena_str(run->arena, stored.attempt_id) : STR_NONE;
+        request.stored = &stored;
+    }
     return agent_start(&call->running, &request);
 }
 

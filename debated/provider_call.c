@@ -8,7 +8,6 @@
 #include "common/base/clock.h"
 #include "common/base/crypto.h"
 #include "common/http/retry.h"
-#include "common/http/sse.h"
 #include "debated/agent_kind.h"
 #include "debated/cooldown.h"
 #include "debated/wire.h"
@@ -87,29 +86,6 @@ static void answer_clear(struct provider_call *call)
                                          .tokens_in = INT_NONE,
                                          .tokens_out = INT_NONE,
                                          .cost_micro_usd = INT_NONE };
-}
-
-/* --- Reading ----------------------------------------------------------------------------- */
-
-static bool next_record(struct str *record, struct provider_call *call)
-{
-    return call->wire->events ? sse_next(record, &call->sse) : lines_next(record, &call->sse.lines);
-}
-
-static bool is_over(const struct wire_answer *answer)
-{
-    return answer->closed || answer->broken || answer->error.at;
-}
-
-static void read_records(struct provider_call *call, struct str arrived)
-{
-    struct str record;
-
-    sse_feed(&call->sse, arrived);
-    while (!is_over(&call->answer) && next_record(&record, call)) {
-        arena_reset(call->scratch);
-        call->wire->take(&call->answer, record);
-    }
 }
 
 /* --- Judging ----------------------------------------------------------------------------- */
@@ -324,12 +300,12 @@ static enum call_state advance(struct agent_call *agent, struct buf *text, int64
     enum http_state state = http_read(call->http, &arrived);
     buf_str(&call->raw, buf_view(&arrived));
     if (http_status(call->http) == 200)
-        read_records(call, buf_view(&arrived));
+        wire_read(&call->answer, &call->sse, call->wire, buf_view(&arrived));
     buf_str(text, str_slice(buf_view(&call->text), before, call->text.len));
     *due_us = http_due_us(call->http);
-    if (state == HTTP_RUNNING && !is_over(&call->answer))
+    if (state == HTTP_RUNNING && !wire_is_over(&call->answer))
         return CALL_RUNNING;
-    enum call_state end = is_over(&call->answer) ? judge(call) : settle(call, state);
+    enum call_state end = wire_is_over(&call->answer) ? judge(call) : settle(call, state);
     if (end == CALL_RUNNING)
         *due_us = http_due_us(call->http);
     return end;
@@ -420,7 +396,7 @@ struct agent_call *provider_start(const struct agent_request *request,
     call->call = (struct agent_call){ .kind = &kind, .arena = arena };
     call->scratch = arena_new();
     call->provider = provider;
-    call->wire = provider->kind == PROVIDER_OLLAMA ? &wire_ollama : &wire_openai;
+    call->wire = wire_of(provider);
     call->settings = *request->settings;
     call->client = request->http;
     call->key = provider_key(provider);

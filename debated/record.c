@@ -146,7 +146,7 @@ static enum result begin_attempt(struct run *run, struct call *call)
     const struct agent_plan *plan = agent_plan(call->running);
 
     if (!plan)
-        return OK;
+        return call->cited_id.at ? attempt_cite(run->db, run->job, call->step, call->cited_id) : OK;
     if (call->attempts > 0)
         TRY(attempt_lose(run->db, run->job, call->step));
     call->attempt_id = id_new(run->arena, "att_");
@@ -336,10 +336,9 @@ static enum result note_failure(struct run *run, const struct told *told)
 enum result record_failed(struct run *run, struct call *call)
 {
     struct told told = told_of(run, call);
-    struct agent_report report = { .fault = AGENT_UNKNOWN };
+    struct agent_report report;
 
-    if (call->attempt_id.at)
-        agent_report(&report, call->running);
+    agent_report(&report, call->running);
     told.error_type = str_from(agent_fault_name(report.fault));
     told.message = report.message.at ? report.message : STR("The agent gave no answer");
     told.phase = str_from(phase_name(call->prompt.kind));

@@ -1,5 +1,32 @@
 #include "debated/wire.h"
 
+const struct wire *wire_of(const struct provider *provider)
+{
+    return provider->kind == PROVIDER_OLLAMA ? &wire_ollama : &wire_openai;
+}
+
+static bool next_record(struct str *record, const struct wire *wire, struct sse *sse)
+{
+    return wire->events ? sse_next(record, sse) : lines_next(record, &sse->lines);
+}
+
+bool wire_is_over(const struct wire_answer *answer)
+{
+    return answer->closed || answer->broken || answer->error.at;
+}
+
+void wire_read(struct wire_answer *answer, struct sse *sse, const struct wire *wire,
+               struct str arrived)
+{
+    struct str record;
+
+    sse_feed(sse, arrived);
+    while (!wire_is_over(answer) && next_record(&record, wire, sse)) {
+        arena_reset(answer->scratch);
+        wire->take(answer, record);
+    }
+}
+
 void wire_member(struct buf *body, const char *name, struct str value)
 {
     buf_json_key(body, str_from(name));

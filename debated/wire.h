@@ -6,6 +6,7 @@
 
 #include "common/base/json.h"
 #include "common/base/provider.h"
+#include "common/http/sse.h"
 #include "debated/prompt.h"
 
 /* Parameters that some models refuse; one that a 400 names is asked without, once. */
@@ -47,6 +48,12 @@ struct wire {
 };
 
 extern const struct wire wire_openai, wire_ollama;
+
+const struct wire *wire_of(const struct provider *provider);
+/* Bytes of an answer as they arrive, up to where it is over. */
+void wire_read(struct wire_answer *answer, struct sse *sse, const struct wire *wire,
+               struct str arrived);
+bool wire_is_over(const struct wire_answer *answer);
 
 /* Shared by the interfaces: the "error" of a record or a whole body, text or object with message
  * and code; a message or detail beside it. false: there is none. */

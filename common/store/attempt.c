@@ -19,6 +19,15 @@ enum result attempt_vault_open(struct attempt_vault *out, struct arena *arena, s
     return OK;
 }
 
+enum result attempt_cite(struct db *db, const struct job *job, struct str step,
+                         struct str attempt_id)
+{
+    return db_run(NULL, db,
+                  "UPDATE job_steps SET attempt_id = $4"
+                  " WHERE org_id = $1 AND job_id = $2 AND step = $3",
+                  BIND(job->job_id, step, attempt_id));
+}
+
 enum result attempt_begin(struct db *db, const struct job *job, const struct attempt_draft *draft)
 {
     TRY(db_run(NULL, db,
@@ -30,10 +39,7 @@ enum result attempt_begin(struct db *db, const struct job *job, const struct att
                BIND(draft->attempt_id, job->job_id, draft->step, draft->provider, draft->model,
                     draft->request_digest, draft->tokens_in, draft->tokens_out,
                     draft->worst_micro_usd)));
-    return db_run(NULL, db,
-                  "UPDATE job_steps SET attempt_id = $4"
-                  " WHERE org_id = $1 AND job_id = $2 AND step = $3",
-                  BIND(job->job_id, draft->step, draft->attempt_id));
+    return attempt_cite(db, job, draft->step, draft->attempt_id);
 }
 
 static struct bytes packed(struct arena *arena, struct str text)
@@ -127,4 +133,33 @@ enum result attempt_reply(struct str *out, struct db *db, struct str attempt_id,
                BIND(attempt_id)));
     TRY(seal_open(&plain, db_arena(db), &vault->key, attempt_id, kept.reply));
     return unpacked(out, db_arena(db), plain) ? OK : ERR_KEY;
+}
+
+static const struct field answer_row[] = {
+    { FIELD(struct attempt_answer, status) },
+    { FIELD(struct attempt_answer, attempt_id) },
+    { FIELD(struct attempt_answer, failure) },
+    { 0 },
+};
+
+enum result attempt_answer_find(struct attempt_answer *out, struct db *db, struct str debate_id,
+                                struct str step, const struct attempt_vault *vault)
+{
+    struct attempt_answer answer = { STR_NONE, STR_NONE, STR_NONE, { STR_NONE } };
+    enum result result =
+        db_one(&answer, db, answer_row, ERR_NOT_FOUND,
+               "SELECT s.status, s.attempt_id, (SELECT e.data FROM events e WHERE e.org_id = $1"
+               "  AND e.loop_id = $2 AND e.task_id = s.task_id AND e.type = 'agent_error'"
+               "  ORDER BY e.seq DESC LIMIT 1)"
+               " FROM job_steps s JOIN jobs j ON j.org_id = s.org_id AND j.job_id = s.job_id"
+               " WHERE s.org_id = $1 AND j.kind = 'debate' AND j.subject_id = $2 AND s.step = $3",
+               BIND(debate_id, step));
+
+    if (result == OK && vault && answer.attempt_id.at && str_is(answer.status, "done"))
+        result = attempt_reply(&answer.reply, db, answer.attempt_id, vault);
+    if (result == OK || result == ERR_NOT_FOUND || result == ERR_KEY) {
+        *out = answer;
+        return OK;
+    }
+    return result;
 }

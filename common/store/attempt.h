@@ -43,8 +43,24 @@ MUST_USE enum result attempt_lose(struct db *db, const struct job *job, struct s
 /* Tokens and cost of all attempts into the debate's row. Unknown costs add nothing. */
 MUST_USE enum result attempt_total(struct db *db, const struct job *job);
 
+/* The step names an attempt as that of its text: its own, or a replay's its source's. */
+MUST_USE enum result attempt_cite(struct db *db, const struct job *job, struct str step,
+                                  struct str attempt_id);
+
 /* *out lives in the session's arena. ERR_NOT_FOUND: none was kept. ERR_KEY: it does not open. */
 MUST_USE enum result attempt_reply(struct str *out, struct db *db, struct str attempt_id,
                                    const struct attempt_vault *vault);
+
+/* How a step of another debate was answered; strings live in the session's arena. */
+struct attempt_answer {
+    struct str status;        /* of the step; STR_NONE: there is no such step */
+    struct str attempt_id;    /* STR_NONE: no provider was asked */
+    struct str reply;         /* STR_NONE: it is not there */
+    struct json_text failure; /* the data of its agent_error, if it failed */
+};
+/* vault NULL: replies are not looked for. */
+MUST_USE enum result attempt_answer_find(struct attempt_answer *out, struct db *db,
+                                         struct str debate_id, struct str step,
+                                         const struct attempt_vault *vault);
 
 #endif

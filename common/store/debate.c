@@ -12,6 +12,7 @@ const char *const debate_rules[] = { "majority", "weighted",  "supermajority",
     " d.result, d.consensus_mode, d.consensus_strength, d.winner, d.final_answer, d.error,"        \
     " d.receipt_id, d.rounds_requested, d.rounds_used, l.last_seq, d.consensus_reached,"           \
     " d.is_demo, d.confidence, d.created_at, d.started_at, d.completed_at,"                        \
+    " d.replay_of, d.parent_debate_id, d.branch_point, d.fork_step,"                               \
     " (SELECT value FROM meta WHERE key = 'stream_epoch') || ':' || l.last_seq"                    \
     " FROM debates d JOIN loops l ON l.org_id = d.org_id AND l.loop_id = d.debate_id"
 
@@ -40,6 +41,10 @@ static const struct field debate_row[] = {
     { FIELD(struct debate, created_at) },
     { FIELD(struct debate, started_at) },
     { FIELD(struct debate, completed_at) },
+    { FIELD(struct debate, replay_of) },
+    { FIELD(struct debate, parent_debate_id) },
+    { FIELD(struct debate, branch_point) },
+    { FIELD(struct debate, fork_step) },
     { FIELD(struct debate, cursor) },
     { 0 },
 };
@@ -100,6 +105,7 @@ struct start {
     struct list agents; /* of names */
     int64_t total_rounds;
     bool demo;
+    struct str replay_of, parent_debate_id, fork_step;
 };
 
 static const struct field start_fields[] = {
@@ -109,6 +115,9 @@ static const struct field start_fields[] = {
     { FIELD(struct start, total_rounds) },
     { FIELD(struct start, consensus) },
     { FIELD(struct start, demo) },
+    { FIELD(struct start, replay_of) },
+    { FIELD(struct start, parent_debate_id) },
+    { FIELD(struct start, fork_step) },
     { 0 },
 };
 
@@ -130,12 +139,15 @@ static enum result insert_rows(struct db *db, const struct debate_draft *draft,
     buf_char(&names, ']');
     TRY(db_run(NULL, db,
                "INSERT INTO debates (org_id, debate_id, slug, task, context, agents, request,"
-               " consensus_mode, rounds_requested, is_demo, created_at, updated_at)"
-               " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, (SELECT now_us()),"
-               " (SELECT now_us()))",
+               " consensus_mode, rounds_requested, is_demo, replay_of, parent_debate_id,"
+               " branch_point, fork_step, premise, created_at, updated_at)"
+               " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,"
+               " (SELECT now_us()), (SELECT now_us()))",
                BIND(start->debate_id, slug_of(db_arena(db), draft->task), draft->task,
                     draft->context, buf_view(&names), draft->request, draft->consensus,
-                    draft->rounds, draft->is_demo)));
+                    draft->rounds, draft->is_demo, draft->replay_of, draft->parent_debate_id,
+                    draft->parent_debate_id.at ? draft->branch_point : INT_NONE, draft->fork_step,
+                    draft->premise)));
     for (size_t i = 0; i < draft->agents.count; i++) {
         const struct debate_agent *agent = (const struct debate_agent *)draft->agents.at + i;
 
@@ -154,12 +166,16 @@ enum result debate_create(struct str *debate_id, struct db *db, const struct deb
     CLEANUP(tx_end) struct tx tx = { 0 };
     struct arena *arena = db_arena(db);
     struct str *names = arena_array(arena, draft->agents.count, sizeof(*names));
-    struct start start = { .debate_id = id_new(arena, "adhoc_"),
+    struct start start = { .debate_id =
+                               draft->debate_id.at ? draft->debate_id : id_new(arena, "adhoc_"),
                            .task = draft->task,
                            .consensus = draft->consensus,
                            .agents = { names, draft->agents.count },
                            .total_rounds = draft->rounds,
-                           .demo = draft->is_demo };
+                           .demo = draft->is_demo,
+                           .replay_of = draft->replay_of,
+                           .parent_debate_id = draft->parent_debate_id,
+                           .fork_step = draft->fork_step };
     int64_t waiting;
 
     for (size_t i = 0; i < draft->agents.count; i++)

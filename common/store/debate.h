@@ -22,6 +22,9 @@ struct debate_draft {
     struct list agents; /* of struct debate_agent, in order */
     struct json_text request;
     bool is_demo;
+    /* Of one that comes out of another (fork.h); else STR_NONE. */
+    struct str debate_id, replay_of, parent_debate_id, fork_step, premise;
+    int64_t branch_point; /* of a fork */
 };
 
 struct debate { /* strings live in the session's arena */
@@ -29,7 +32,9 @@ struct debate { /* strings live in the session's arena */
     struct json_text agents, result;
     struct str consensus_mode, consensus_strength, winner, final_answer, error, receipt_id;
     struct str cursor; /* epoch:last_seq; STR_NONE: the stream has not begun */
+    struct str replay_of, parent_debate_id, fork_step; /* STR_NONE: no replay, no fork */
     int64_t rounds_requested, rounds_used, last_seq;
+    int64_t branch_point; /* INT_NONE: no fork */
     bool consensus_reached, is_demo;
     double confidence;
     struct utc created_at, started_at, completed_at;

@@ -37,7 +37,8 @@ static const char *const erasing[] = {
     "UPDATE events SET data = '{}' WHERE org_id = $1 AND loop_id = $2"
     " AND type <> 'receipt_generated'",
     "UPDATE debates SET slug = debate_id, task = '', context = NULL, request = '{}',"
-    " final_answer = NULL, result = NULL, error = NULL, task_salt = '', answer_salt = '',"
+    " premise = NULL, final_answer = NULL, result = NULL, error = NULL, task_salt = '',"
+    " answer_salt = '',"
     " updated_at = (SELECT now_us()), deleted_at = COALESCE(deleted_at, (SELECT now_us()))"
     " WHERE org_id = $1 AND debate_id = $2",
     "UPDATE debate_agents SET failures = '[]' WHERE org_id = $1 AND debate_id = $2",
