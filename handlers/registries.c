@@ -5,6 +5,7 @@ extern const struct route health_routes[];
 extern const struct route metrics_routes[];
 extern const struct route docs_routes[];
 extern const struct route debate_routes[];
+extern const struct route fork_routes[];
 extern const struct route receipt_routes[];
 
 const struct route *const route_tables[] = {
@@ -13,6 +14,7 @@ const struct route *const route_tables[] = {
     metrics_routes,
     docs_routes,
     debate_routes,
+    fork_routes,
     receipt_routes,
     /* clang-format on */
     NULL,

@@ -4,6 +4,7 @@
 #include "common/base/agent_spec.h"
 #include "common/base/provider.h"
 #include "common/store/debate.h"
+#include "common/store/transcript.h"
 
 static enum result bad_agents(struct request *r, struct str message)
 {
@@ -142,6 +143,14 @@ static const struct provider *find_provider(struct request *r, struct str name)
         return NULL;
     }
     return NULL;
+}
+
+enum result agents_ready(struct request *r, struct list agents)
+{
+    for (size_t i = 0; i < agents.count; i++)
+        if (!find_provider(r, ((const struct transcript_agent *)agents.at)[i].provider))
+            return r->refusal.result;
+    return OK;
 }
 
 static enum result check_model(struct request *r, const struct provider *provider, struct str model)

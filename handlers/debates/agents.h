@@ -9,4 +9,8 @@
  * providers and models that are not known, or not configured here. */
 MUST_USE enum result agents_choose(struct list *out, struct request *r, struct json_text wanted);
 
+/* Can those of a stored debate answer here? agents: of struct transcript_agent. Refuses as above.
+ */
+MUST_USE enum result agents_ready(struct request *r, struct list agents);
+
 #endif

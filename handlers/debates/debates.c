@@ -2,6 +2,7 @@
  *
  * A handler checks what the field tables cannot and asks the store; the run itself is a job. */
 #include "handlers/debates/agents.h"
+#include "handlers/debates/status.h"
 
 #include "common/base/settings.h"
 #include "common/store/debate.h"
@@ -141,6 +142,10 @@ static const struct field debate_out[] = {
     { FIELD(struct debate, rounds_used), .doc = "Rounds run" },
     { FIELD(struct debate, error), .doc = "Why it failed" },
     { FIELD(struct debate, receipt_id), .doc = "Its signed record" },
+    { FIELD(struct debate, replay_of), .doc = "Debate whose stored replies answered this one" },
+    { FIELD(struct debate, parent_debate_id), .doc = "Debate that this one is a fork of" },
+    { FIELD(struct debate, branch_point), .doc = "Messages that the fork took over" },
+    { FIELD(struct debate, fork_step), .doc = "First step of the fork that ran live" },
     { FIELD_AS("demo", struct debate, is_demo), .doc = "Only demo agents answered" },
     { FIELD_AS("cursor_seq", struct debate, last_seq), .doc = "Last event that this reflects" },
     { FIELD(struct debate, cursor), .doc = "The same for the stream: epoch and seq" },
@@ -159,14 +164,12 @@ static const struct {
     { "concluded", "completed" }, { "archived", "completed" },
 };
 
-static void to_wire(struct debate *debate)
+struct str debate_status_word(struct str stored)
 {
-    for (size_t i = 0; i < COUNT(status_words); i++) {
-        if (str_is(debate->status, status_words[i].stored)) {
-            debate->status = str_from(status_words[i].wire);
-            return;
-        }
-    }
+    for (size_t i = 0; i < COUNT(status_words); i++)
+        if (str_is(stored, status_words[i].stored))
+            return str_from(status_words[i].wire);
+    return stored;
 }
 
 static enum result debate_get(struct request *r)
@@ -175,7 +178,7 @@ static enum result debate_get(struct request *r)
     struct debate debate;
 
     TRY(debate_find(&debate, r->db, in->id));
-    to_wire(&debate);
+    debate.status = debate_status_word(debate.status);
     if (debate.is_demo)
         reply_header(r, "X-Aragora-Demo", STR("1"));
     return reply(r, &debate);
@@ -237,8 +240,11 @@ static enum result debate_list_get(struct request *r)
 
     from_wire(&filter, in->status);
     TRY(debate_list(&out.debates, &out.total, r->db, &filter));
-    for (size_t i = 0; i < out.debates.count; i++)
-        to_wire((struct debate *)out.debates.at + i);
+    for (size_t i = 0; i < out.debates.count; i++) {
+        struct debate *debate = (struct debate *)out.debates.at + i;
+
+        debate->status = debate_status_word(debate->status);
+    }
     out.count = (int64_t)out.debates.count;
     out.has_more = out.offset + out.count < out.total;
     return reply(r, &out);

@@ -74,6 +74,7 @@ OWN_CREDENTIAL = {"/metrics"}
 
 # operationId: field: value, or who makes one.
 EXAMPLES = {
+    "fork_post": {"branch_point": 1},
     "signing_key_get": {"key_id": signing_key},
     "signing_key_pem_get": {"key_id": signing_key},
     "debate_start": {"task": "Ship on Friday?", "agents": ["demo", "demo-x"], "rounds": 1,

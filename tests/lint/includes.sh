@@ -24,7 +24,7 @@ for folder in db bus http metrics receipt ws; do
 done
 check common/auth "$common"
 check common/store "$common"
-check handlers "$common|handlers/handler.h|handlers/debates/agents.h"
+check handlers "$common|handlers/handler.h|handlers/debates/(agents|status).h"
 check fcgi "$common|handlers/handler.h|fcgi/"
 check cli "$common|handlers/handler.h|fcgi/|cli/"
 check debated "$common|debated/"
