@@ -38,6 +38,8 @@ enum option_id {
     OPTION_ODR_VERSION,
     OPTION_OUTPUT,
     OPTION_DEMO,
+    OPTION_AT,
+    OPTION_PREMISE,
 };
 
 struct option {

@@ -41,7 +41,7 @@ struct view {
     size_t agent_count;
     struct view_end end;
     struct str answer, synthesis, strength, method, winner, error;
-    bool reached, has_verdict, demo;
+    bool reached, has_verdict, demo, replay;
     double confidence;
 };
 
@@ -347,12 +347,13 @@ static void on_start(struct view *view, const struct frame *frame)
 {
     view->rounds = integer_of(frame->data, "total_rounds");
     (void)json_get_bool(&view->demo, frame->data, "demo");
+    view->replay = text_of(frame, "replay_of").len > 0;
     scroll(view);
     printf("%s" STR_FMT "%s\n", bold(view), STR_ARG(clean(view->turn, text_of(frame, "task"))),
            normal(view));
-    printf("%s%lld rounds, " STR_FMT "%s%s\n\n", dim(view), (long long)view->rounds,
+    printf("%s%lld rounds, " STR_FMT "%s%s%s\n\n", dim(view), (long long)view->rounds,
            STR_ARG(text_of(frame, "consensus")), view->demo ? ", demo agents (simulated)" : "",
-           normal(view));
+           view->replay ? ", a replay" : "", normal(view));
 }
 
 static void on_round(struct view *view, const struct frame *frame)
@@ -444,7 +445,7 @@ static void on_end(struct view *view, const struct frame *frame)
     view->end.ended = true;
     view->end.status = arena_str(view->arena, status);
     view->end.completed = str_is(status, "completed");
-    view->end.expects_receipt = view->end.completed || str_is(status, "timeout");
+    view->end.expects_receipt = !view->replay && (view->end.completed || str_is(status, "timeout"));
     for (size_t i = 0; i < SAYING_MAX; i++)
         view->sayings[i].used = false;
 }

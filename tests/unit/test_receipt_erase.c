@@ -48,6 +48,7 @@ static struct str debate_made(void)
                                         .rounds = 1,
                                         .agents = { agents, COUNT(agents) },
                                         .request = { STR("{\"task\":\"" SECRET "\"}") },
+                                        .premise = STR("But a " SECRET "."),
                                         .is_demo = true };
     struct str id;
 
