@@ -96,7 +96,8 @@ void command_help(const struct command *command, FILE *out);
 int command_misused(const struct command *command);
 
 /* The database of the settings, its schema brought up, with the default organisation; made if it
- * is not there. Says on standard error what went wrong. *out is the caller's. */
+ * is not there. Says on standard error what went wrong. *out is the caller's, and to be closed
+ * before the arena is freed. */
 MUST_USE enum result command_database(struct db **out, struct arena *arena, int64_t *applied);
 
 #endif

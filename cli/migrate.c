@@ -23,9 +23,14 @@ static enum result bring_up(struct db *db, const struct db_config *config, int64
     return organization_default(db);
 }
 
+static void close_segment(void *segment)
+{
+    segment_close(segment);
+}
+
 enum result command_database(struct db **out, struct arena *arena, int64_t *applied)
 {
-    struct segment *segment; /* lives as long as the process */
+    struct segment *segment; /* the arena's, which outlives the database */
     enum result result = directory_make(arena, setting_str(SETTING_DATA_DIR), 0700);
 
     if (result != OK)
@@ -33,6 +38,7 @@ enum result command_database(struct db **out, struct arena *arena, int64_t *appl
     result = segment_open(&segment, setting_cstr(SETTING_DATA_DIR));
     if (result != OK)
         return complain("the shared segment cannot be opened", result, NULL);
+    arena_defer(arena, close_segment, segment);
     struct db_config config = db_config_read(arena, segment);
     result = db_open(out, &config);
     if (result != OK)

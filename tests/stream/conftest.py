@@ -24,11 +24,8 @@ sys.path.append(str(API))  # its test_debate.py knows how to start a debate
 spec = importlib.util.spec_from_file_location("api_conftest", API / "conftest.py")
 api = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(api)
-BIN, clean_environment, free_port, Server = api.BIN, api.clean_environment, api.free_port, api.Server
-
-# Under the sanitizers streamd is looked at alone for leaks: a command leaves its memory to its end.
-COMMAND = {"ASAN_OPTIONS": "detect_leaks=0"}
-run = functools.partial(api.run, **COMMAND)
+BIN, clean_environment, free_port, run, Server = (api.BIN, api.clean_environment, api.free_port, api.run,
+                                                  api.Server)
 
 TOKEN = "server-token-of-the-tests"
 LIMIT_S = 10  # nothing that is waited for takes longer
@@ -94,7 +91,7 @@ class Stream(Server):
     def __init__(self, **settings):
         self.log = pathlib.Path(tempfile.mkstemp(prefix="aragora-log-")[1])
         with self.log.open("w") as stderr:
-            super().__init__(stderr=stderr, **(COMMAND | {"ARAGORA_DEMO_DELAY_MS": "3"} | settings))
+            super().__init__(stderr=stderr, **({"ARAGORA_DEMO_DELAY_MS": "3"} | settings))
         self.journal = Journal(self.data)
 
     def streamd(self):
