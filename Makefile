@@ -34,6 +34,12 @@ HELP  := $(patsubst %.c,$(B)/%.o,$(filter-out tests/unit/test_%,$(wildcard tests
 TESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c))
 SQL   := $(sort $(wildcard common/db/migrations/*.sql))
 
+# For the tests: the programs, and where the sanitizers write what they find.
+export TEST_BIN := $(abspath $(B))/bin
+ifeq ($(SAN),1)
+export TEST_REPORTS := $(abspath $(B))/reports
+endif
+
 MANUAL := $(wildcard man/*.[1-8]) $(patsubst man/%.in,$(B)/man/%,$(wildcard man/*.in))
 
 .PHONY: all deps demo run check check-san unit api stream faults bench lint format install clean help
@@ -95,9 +101,9 @@ check: deps
 	$(MAKE) all $(TESTS)
 	sh tests/run.sh $(TESTS) tests/api tests/stream tests/faults tests/provider
 
-## check-san: the unit tests under the sanitizers
-check-san: deps
-	$(MAKE) SAN=1 unit
+## check-san: every test on programs built with sanitizers, which find nothing
+check-san:
+	$(MAKE) SAN=1 check
 
 ## unit: the unit tests alone
 unit: $(TESTS)
@@ -109,7 +115,7 @@ api: all
 
 ## stream: the tests of clients that follow debates over WebSocket
 stream: all
-	TEST_BIN=$(abspath $(B))/bin sh tests/run.sh tests/stream
+	sh tests/run.sh tests/stream
 
 ## faults: programs killed at random moments; KILL_SEED=n repeats a run
 faults: all

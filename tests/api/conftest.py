@@ -11,8 +11,10 @@ import tempfile
 import httpx
 import pytest
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 # TEST_BIN: programs of another build, such as build/san/bin.
-BIN = pathlib.Path(os.environ.get("TEST_BIN") or pathlib.Path(__file__).resolve().parents[2] / "build" / "bin")
+BIN = pathlib.Path(os.environ.get("TEST_BIN") or ROOT / "build" / "bin")
+SANITIZED = b"__asan_init" in (BIN / "aragora").read_bytes()
 
 
 def clean_environment(data, **settings):

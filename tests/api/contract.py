@@ -14,9 +14,8 @@ import time
 import urllib.parse
 
 import jsonschema
-from conftest import BIN, run
+from conftest import run
 
-ROOT = BIN.parents[1]
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 Row = collections.namedtuple("Row", "method path handler who stability creates file line")

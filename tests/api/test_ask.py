@@ -9,7 +9,7 @@ import subprocess
 import time
 
 import pytest
-from conftest import BIN, Server, clean_environment
+from conftest import BIN, ROOT, Server, clean_environment
 
 QUESTION = "Should we move billing to event sourcing?"
 
@@ -144,6 +144,6 @@ def test_an_interrupted_ask_leaves_the_debate_running(slow):
 
 
 def test_the_demonstration_ends_with_a_verified_receipt():
-    done = subprocess.run(["sh", BIN.parents[1] / "deploy/demo.sh", BIN], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(["sh", ROOT / "deploy/demo.sh", BIN], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "\nverified: " in done.stdout and "onsensus (majority" in done.stdout

@@ -12,7 +12,7 @@ import time
 import contract
 import jsonschema
 import pytest
-from conftest import Server, behind, run
+from conftest import ROOT, Server, behind, run
 
 ROWS = list(contract.read_rows())
 
@@ -71,7 +71,7 @@ def test_the_rows_are_the_documents_operations(world):
 
 @every_operation
 def test_a_row_is_told_as_it_stands_in_its_file(operation, row):
-    line = (contract.ROOT / row.file).read_text().splitlines()[row.line - 1]
+    line = (ROOT / row.file).read_text().splitlines()[row.line - 1]
     assert "ROUTE(" in line and row.method in line and row.handler in line
     assert re.fullmatch(row.handler + r"(_\d+)?", operation.spec["operationId"])
     assert row.stability == operation.spec["x-aragora-stability"]

@@ -8,7 +8,9 @@ import threading
 import urllib.parse
 
 import pytest
-from conftest import Server
+from conftest import SANITIZED, Server
+
+pytestmark = pytest.mark.skipif(SANITIZED, reason="sanitizers keep what is freed")
 
 THREADS = 4
 REQUESTS = 10_000
