@@ -4,6 +4,7 @@ What it does not know it refuses with 400, so that a request which only a lenien
 fails here. The model's name says how it behaves: "ok", or a word of FAULTS.
 """
 
+import hashlib
 import http.server
 import json
 import re
@@ -73,10 +74,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
     def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        raw = self.rfile.read(int(self.headers["Content-Length"]))
+        if len(raw) < int(self.headers["Content-Length"]):
+            return  # who asked died in mid-sentence
+        body = json.loads(raw)
         self.openai = self.path == "/v1/chat/completions"
         call = {"model": body.get("model"), "user": body["messages"][-1]["content"], "body": body,
-                "at": time.monotonic(), "closed": None}
+                "digest": hashlib.sha256(raw).hexdigest(), "at": time.monotonic(), "closed": None,
+                "answered": False}
         with self.server.lock:
             self.server.calls.append(call)
             call["nth"] = sum(c["model"] == call["model"] for c in self.server.calls)
@@ -145,6 +150,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def end(self):
         self.wfile.write(b"0\r\n\r\n")
+        self.call["answered"] = True
 
     def break_off(self):
         self.close_connection = True
@@ -269,6 +275,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.piece(self.finish())
         self.end()
 
+    def be_brisk(self):
+        """The check of calls': under way for a moment, and no two prompts get the same answer."""
+        self.begin()
+        for word in f"{reply_to(self.call['user'])} ({self.call['digest'][:8]})".split(" "):
+            self.piece(self.text(word + " "))
+            time.sleep(0.01)
+        self.piece(self.finish())
+        self.end()
+
 
 class Models(http.server.ThreadingHTTPServer):
     daemon_threads = True
@@ -278,11 +293,28 @@ class Models(http.server.ThreadingHTTPServer):
         self.lock = threading.Lock()
         self.calls = []
         self.stopping = False
+        self.connections = 0
         self.url = f"http://127.0.0.1:{self.server_port}"
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def handle_error(self, request, client_address):
         pass  # clients leave as the tests ask them to
+
+    def get_request(self):
+        with self.lock:
+            found = super().get_request()
+            self.connections += 1
+        return found
+
+    def shutdown_request(self, request):
+        super().shutdown_request(request)
+        with self.lock:
+            self.connections -= 1
+
+    def is_quiet(self):
+        """Nobody is connected, and nobody waits to be: what a dead client sent is in the book."""
+        with self.lock:
+            return not self.connections and not select.select([self.socket], [], [], 0)[0]
 
     def calls_of(self, model):
         with self.lock:
