@@ -42,7 +42,8 @@ endif
 
 MANUAL := $(wildcard man/*.[1-8]) $(patsubst man/%.in,$(B)/man/%,$(wildcard man/*.in))
 
-.PHONY: all deps demo run check check-san unit api stream faults bench lint format install clean help
+.PHONY: all deps demo run check check-faults check-san check-all report unit api stream faults bench lint format \
+        install clean help
 .SECONDARY:
 
 all: $(PROGS) $(MANUAL)
@@ -101,9 +102,24 @@ check: deps
 	$(MAKE) all $(TESTS)
 	sh tests/run.sh $(TESTS) tests/api tests/stream tests/faults tests/provider
 
+## check-faults: KILLS (200) kills at random moments, calls of models counted; KILL_SEED=n repeats them
+check-faults: deps
+	$(MAKE) all
+	KILLS=$(or $(KILLS),200) sh tests/run.sh tests/faults/test_calls.py
+
 ## check-san: every test on programs built with sanitizers, which find nothing
 check-san:
 	$(MAKE) SAN=1 check
+
+## check-all: the three above, one after the other
+check-all:
+	$(MAKE) check
+	$(MAKE) check-faults
+	$(MAKE) check-san
+
+## report: every command that shows a figure; build/report/report.md says which limits hold
+report: deps
+	/usr/bin/python3 tests/report.py build/report
 
 ## unit: the unit tests alone
 unit: $(TESTS)
