@@ -15,6 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 # TEST_BIN: programs of another build, such as build/san/bin.
 BIN = pathlib.Path(os.environ.get("TEST_BIN") or ROOT / "build" / "bin")
 SANITIZED = b"__asan_init" in (BIN / "aragora").read_bytes()
+SLOWER = 4 if SANITIZED else 1  # times what a limit allows
 
 
 def clean_environment(data, **settings):

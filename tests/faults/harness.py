@@ -21,7 +21,7 @@ import httpx
 import websockets
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "api"))
-from conftest import BIN, Server, clean_environment  # noqa: E402,F401 - not its fixtures
+from conftest import BIN, SLOWER, Server, clean_environment  # noqa: E402,F401 - not its fixtures
 
 SEED = int(os.environ.get("KILL_SEED") or random.randrange(1 << 32))
 QUESTION = {"task": "Should we move billing to event sourcing?", "rounds": 2,

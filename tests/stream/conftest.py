@@ -28,7 +28,7 @@ BIN, clean_environment, free_port, run, Server = (api.BIN, api.clean_environment
                                                   api.Server)
 
 TOKEN = "server-token-of-the-tests"
-LIMIT_S = 10  # nothing that is waited for takes longer
+LIMIT_S = 10 * api.SLOWER  # nothing that is waited for takes longer
 
 
 def asynchronous(test):
