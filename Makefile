@@ -140,14 +140,14 @@ faults: all
 $(B)/bench/hello: tests/bench/hello.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< -lfcgi
-$(B)/bench/route $(B)/bench/fanout: $(B)/bench/%: $(B)/tests/bench/%.o $(LIB)
+$(addprefix $(B)/bench/,route fanout calls): $(B)/bench/%: $(B)/tests/bench/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-## bench: requests per second against a bare libfcgi program, into build/bench/results.tsv
+## bench: what the server costs, into build/bench/results.tsv; BENCH=name measures one thing
 bench: deps
-	$(MAKE) all $(B)/bench/hello $(B)/bench/route $(B)/bench/fanout
-	/usr/bin/python3 tests/bench/bench.py $(B)/bench/results.tsv
+	$(MAKE) all $(addprefix $(B)/bench/,hello route fanout calls)
+	/usr/bin/python3 tests/bench/bench.py $(B)/bench/results.tsv $(BENCH)
 
 SOURCES = $(shell git ls-files '*.c')
 # Libraries' headers are not ours to check.

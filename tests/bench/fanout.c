@@ -1,13 +1,18 @@
 /* fanout.c - how fast one stream reaches many clients, and how soon.
  *
- * Both runs have the same clients (one epoll loop that counts frames) and frames of one size:
- *   floor   a bare broadcaster: plain sockets, FLOOR_BATCH frames in one write
+ * Both runs have the same clients (one epoll loop that counts frames), and send no further ahead
+ * of them than WINDOW:
+ *   floor   a bare broadcaster: plain sockets, FLOOR_BATCH frames in one write, which the kernel
+ *           may join (without TCP_NODELAY: with it a frame costs twice the processor's time)
  *   stream  events appended in the database, told on the bus, sent by aragora-streamd
  *
  * usage: fanout floor CLIENTS MESSAGES BYTES
  *        fanout stream PORT TOKEN DATA-DIRECTORY LOOP CLIENTS MESSAGES BYTES RATE
+ * BYTES: of the floor's messages, and of the data of the stream's events.
  * RATE: events a second, for latencies; 0: as fast as they are taken.
- * Prints: frames a second; with RATE also microseconds from commit to client, p50 and p99. */
+ * Prints: frames a second; for the floor the sender's microseconds of processor time for each
+ * frame; for the stream the mean bytes of a message, and with RATE microseconds from commit to
+ * client, p50 and p99. */
 #include "common/auth/principal.h"
 #include "common/base/clock.h"
 #include "common/base/segment.h"
@@ -24,12 +29,11 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define FLOOR_BATCH  8   /* frames in one write of the floor */
 #define STREAM_BATCH 8   /* events in one transaction */
-#define WINDOW       256 /* events that the slowest client may lag behind */
+#define WINDOW       256 /* messages that the clients may lag behind */
 #define SAMPLES_MAX  4000000
 #define STAMP        "\"stamp\":"
 #define SILENCE_MS   20000
@@ -39,6 +43,7 @@ struct run {
     int64_t rate;
     struct client *all;
     _Atomic int64_t frames; /* received by all clients */
+    int64_t text_bytes;     /* of them */
     int64_t first_us, last_us;
     int64_t *samples;
     size_t sample_count;
@@ -119,6 +124,7 @@ static void take(struct run *run, struct client *client, struct str input)
             continue;
         sample(run, message.data, now_us);
         client->frames++;
+        run->text_bytes += (int64_t)message.data.len;
         atomic_fetch_add(&run->frames, 1);
         if (!run->first_us)
             run->first_us = now_us;
@@ -160,6 +166,15 @@ static void receive_all(struct run *run)
     close(epoll_fd);
 }
 
+/* Until all of them together are less than the window behind. */
+static void wait_for_clients(struct run *run, size_t sent)
+{
+    int64_t clients = (int64_t)run->clients;
+
+    while ((int64_t)sent * clients - atomic_load(&run->frames) > WINDOW * clients)
+        usleep(100);
+}
+
 static void new_clients(struct run *run)
 {
     run->all = calloc(run->clients, sizeof(*run->all));
@@ -180,45 +195,82 @@ static struct str padding(struct arena *arena, size_t bytes)
     return (struct str){ at, bytes };
 }
 
-static NORETURN void broadcast(int listen_fd, const struct run *run)
+struct broadcaster {
+    struct run *run;
+    int listen_fd;
+    int64_t spent_ns; /* on a processor, by the sending alone */
+};
+
+static int64_t thread_spent_ns(void)
+{
+    struct timespec spent;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent);
+    return (int64_t)spent.tv_sec * 1000000000 + spent.tv_nsec;
+}
+
+static void accept_all(int *fds, const struct broadcaster *broadcaster)
+{
+    for (size_t i = 0; i < broadcaster->run->clients; i++)
+        if ((fds[i] = accept(broadcaster->listen_fd, NULL, NULL)) < 0)
+            fail("accept");
+}
+
+/* Its messages are as long as said. */
+static struct str floor_text(struct arena *arena, size_t bytes)
+{
+    struct str head = arena_printf(arena, "{" STAMP "%lld,\"pad\":\"", (long long)monotonic_us());
+
+    return arena_printf(arena, STR_FMT STR_FMT "\"}", STR_ARG(head),
+                        STR_ARG(padding(arena, bytes - head.len - 2)));
+}
+
+static void *broadcast(void *arg)
 {
     CLEANUP(arena_cleanup) struct arena *arena = arena_new();
     CLEANUP(buf_free) struct buf batch = { 0 };
-    int *fds = calloc(run->clients, sizeof(*fds));
-    struct str text = arena_printf(arena, "{" STAMP "%lld,\"pad\":\"" STR_FMT "\"}",
-                                   (long long)monotonic_us(), STR_ARG(padding(arena, run->bytes)));
+    struct broadcaster *broadcaster = arg;
+    struct run *run = broadcaster->run;
+    int *fds = arena_array(arena, run->clients, sizeof(*fds));
+    struct str text = floor_text(arena, run->bytes);
 
-    if (!fds)
-        fail("memory");
-    for (size_t i = 0; i < run->clients; i++)
-        if ((fds[i] = accept(listen_fd, NULL, NULL)) < 0)
-            fail("accept");
+    accept_all(fds, broadcaster);
     for (int i = 0; i < FLOOR_BATCH; i++)
         ws_frame_text(&batch, WS_SERVER, text);
-    for (size_t sent = 0; sent < run->messages; sent += FLOOR_BATCH)
+    int64_t before_ns = thread_spent_ns();
+    for (size_t sent = 0; sent < run->messages; sent += FLOOR_BATCH) {
+        wait_for_clients(run, sent);
         for (size_t i = 0; i < run->clients; i++)
             send_all(fds[i], batch.at, batch.len);
-    exit(0);
+    }
+    broadcaster->spent_ns = thread_spent_ns() - before_ns;
+    for (size_t i = 0; i < run->clients; i++)
+        close(fds[i]);
+    return NULL;
 }
 
-static void run_floor(struct run *run)
+/* Microseconds of processor time that sending a frame took. */
+static double run_floor(struct run *run)
 {
+    struct broadcaster broadcaster = { .run = run };
     struct sockaddr_in address = { .sin_family = AF_INET,
                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t len = sizeof(address);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    pthread_t thread;
 
     if (fd < 0 || bind(fd, (struct sockaddr *)&address, len) != 0 || listen(fd, 1024) != 0 ||
         getsockname(fd, (struct sockaddr *)&address, &len) != 0)
         fail("listen");
-    pid_t child = fork();
-    if (child == 0)
-        broadcast(fd, run);
-    close(fd);
+    broadcaster.listen_fd = fd;
+    if (pthread_create(&thread, NULL, broadcast, &broadcaster) != 0)
+        fail("thread");
     for (size_t i = 0; i < run->clients; i++)
         run->all[i].fd = connect_to(ntohs(address.sin_port));
     receive_all(run);
-    waitpid(child, NULL, 0);
+    pthread_join(thread, NULL);
+    close(fd);
+    return (double)broadcaster.spent_ns / 1000 / (double)atomic_load(&run->frames);
 }
 
 /* --- The stream -------------------------------------------------------------------------- */
@@ -286,10 +338,7 @@ static void *publish(void *arg)
     int64_t start_us = monotonic_us();
 
     for (size_t sent = 0; sent < run->messages; sent += batch) {
-        int64_t clients = (int64_t)run->clients;
-
-        while ((int64_t)sent * clients - atomic_load(&run->frames) > WINDOW * clients)
-            usleep(100);
+        wait_for_clients(run, sent);
         if (run->rate) {
             int64_t due_us = start_us + (int64_t)sent * US_PER_S / run->rate;
             int64_t wait_us = due_us - monotonic_us();
@@ -381,13 +430,20 @@ int main(int argc, char **argv)
     run.messages = strtoul(counts[1], NULL, 10) / 8 * 8;
     run.bytes = strtoul(counts[2], NULL, 10);
     run.rate = stream ? strtoll(counts[3], NULL, 10) : 0;
+    if (floor && run.bytes < 64)
+        fail("no room for the stamp");
     new_clients(&run);
+    double sender_us = 0;
     if (floor)
-        run_floor(&run);
+        sender_us = run_floor(&run);
     else
         run_stream(&run, argv);
     double seconds = (double)(run.last_us - run.first_us) / (double)US_PER_S;
     printf("%.0f", (double)atomic_load(&run.frames) / (seconds > 0 ? seconds : 1));
+    if (floor)
+        printf(" %.4f", sender_us);
+    else
+        printf(" %lld", (long long)(run.text_bytes / atomic_load(&run.frames)));
     if (run.rate) {
         qsort(run.samples, run.sample_count, sizeof(*run.samples), by_value);
         printf(" %lld %lld", (long long)run.samples[run.sample_count / 2],
