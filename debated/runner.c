@@ -1,4 +1,4 @@
-/* runner.c - one process that runs debates, each on a thread with a database handle of its own.
+/* runner.c - one process that runs debates, each on a thread with a database session to itself.
  *
  * The main thread looks for work each second, and at once when a debate ends or the bus tells of
  * one; another renews all leases. The process holds a lock on DATA/run/<its id> for life: who gets
@@ -25,7 +25,8 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#define LOOK_MS 1000
+#define LOOK_MS      1000
+#define SESSIONS_MAX 10 /* kept for the next debates, with statements and pages */
 
 struct slot { /* one running debate */
     struct runner *runner;
@@ -46,6 +47,8 @@ struct runner {
     pthread_cond_t ended;
     bool renewing;
     struct slot *slots;
+    struct db *sessions[SESSIONS_MAX]; /* of debates that ended well */
+    size_t sessions_count;
 };
 
 static void wake(struct runner *runner)
@@ -91,12 +94,39 @@ static enum result run_debate(struct db *db, struct slot *slot)
     return job_end(db, &slot->job, STR("failed"), STR("The debate was deleted"));
 }
 
+/* The latest that was kept, with its prepared statements, or a new one. */
+static enum result session_take(struct db **out, struct runner *runner)
+{
+    struct db *kept = NULL;
+
+    pthread_mutex_lock(&runner->lock);
+    if (runner->sessions_count)
+        kept = runner->sessions[--runner->sessions_count];
+    pthread_mutex_unlock(&runner->lock);
+    if (!kept)
+        return db_open(out, &runner->config->database);
+    *out = kept;
+    return OK;
+}
+
+/* What went wrong may be the session's fault: only a good one is kept. */
+static void session_give_back(struct runner *runner, struct db *db, bool good)
+{
+    pthread_mutex_lock(&runner->lock);
+    if (good && runner->sessions_count < SESSIONS_MAX) {
+        runner->sessions[runner->sessions_count++] = db;
+        db = NULL;
+    }
+    pthread_mutex_unlock(&runner->lock);
+    db_close(db);
+}
+
 static void *slot_run(void *arg)
 {
     struct slot *slot = arg;
     struct runner *runner = slot->runner;
     struct db *db = NULL;
-    enum result result = db_open(&db, &runner->config->database);
+    enum result result = session_take(&db, runner);
 
     if (result == OK)
         result = run_debate(db, slot);
@@ -104,7 +134,7 @@ static void *slot_run(void *arg)
     log_event(expected ? LOG_INFO : LOG_WARNING, "debate left", "debate",
               log_str(slot->job.subject_id), "result", error_row(result)->name, "problem",
               db && !expected ? db_problem(db) : "");
-    db_close(db);
+    session_give_back(runner, db, result == OK);
     pthread_mutex_lock(&runner->lock);
     slot->finished = true;
     pthread_mutex_unlock(&runner->lock);
@@ -324,6 +354,8 @@ static enum result runner_open(struct runner *runner)
 static void runner_close(struct runner *runner)
 {
     db_close(runner->db);
+    while (runner->sessions_count)
+        db_close(runner->sessions[--runner->sessions_count]);
     if (runner->lock_fd >= 0) {
         (void)unlink(arena_cstr(runner->arena, runner->lock_path));
         close(runner->lock_fd);
