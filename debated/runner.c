@@ -338,6 +338,7 @@ static enum result runner_open(struct runner *runner)
 {
     sigset_t signals;
 
+    descriptors_raise(); /* a debate has a session, and a connection for each call under way */
     runner->id = id_random(runner->arena, "run_", 32);
     runner->lock_path = lock_path(runner, runner->arena, runner->id);
     sigemptyset(&signals);

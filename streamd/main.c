@@ -9,7 +9,6 @@
 #include "streamd/server.h"
 
 #include <signal.h>
-#include <sys/resource.h>
 #include <sysexits.h>
 #include <time.h>
 
@@ -44,17 +43,6 @@ static enum result read_epoch(struct str *out, struct arena *arena, const struct
         result = db_migrated(db);
     }
     return result == OK ? stream_epoch(out, db) : result;
-}
-
-/* Every connection is a descriptor. */
-static void raise_descriptors(void)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &limit);
-    }
 }
 
 static enum result serve(struct arena *arena)
@@ -100,7 +88,7 @@ int main(void)
         return EX_CONFIG;
     }
     setting_log_open("aragora-streamd");
-    raise_descriptors();
+    descriptors_raise(); /* every connection is one */
     enum result result = serve(arena);
     if (result == OK || result == ERR_CANCELLED)
         return 0;

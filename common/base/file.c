@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -127,4 +128,14 @@ enum result directory_make(struct arena *arena, struct str path, mode_t mode)
         at[i] = kept;
     }
     return stat(at, &info) == 0 && S_ISDIR(info.st_mode) ? OK : ERR_SYSTEM;
+}
+
+void descriptors_raise(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
 }

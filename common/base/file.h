@@ -1,4 +1,4 @@
-/* file.h - whole small files. */
+/* file.h - whole small files, directories, the limit of descriptors. */
 #ifndef ARAGORA_FILE_H
 #define ARAGORA_FILE_H
 
@@ -16,5 +16,7 @@ MUST_USE enum result file_create(struct arena *arena, struct str path, struct st
                                  mode_t mode);
 /* The directory and its parents. ERR_SYSTEM. */
 MUST_USE enum result directory_make(struct arena *arena, struct str path, mode_t mode);
+/* As many open files as the process may have; it keeps what it has if it may not. */
+void descriptors_raise(void);
 
 #endif

@@ -12,6 +12,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -99,10 +100,29 @@ static void a_lease_is_renewed_while_its_debate_runs_and_ends_with_its_runner(vo
     assert_int_equal(job_claim(&job, at.db, STR("run_next")), OK); /* without waiting for it */
 }
 
+static void many_debates_may_have_more_descriptors_than_a_process_starts_with(void **state)
+{
+    enum result result = ERR_INTERNAL;
+    struct rlimit limit;
+    pthread_t thread;
+
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = limit.rlim_max / 2;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_int_equal(kill(getpid(), SIGTERM), 0); /* it ends as soon as it is ready */
+    assert_int_equal(pthread_create(&thread, NULL, serve, &result), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(result, OK);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_int_equal(limit.rlim_cur, limit.rlim_max);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_lease_is_renewed_while_its_debate_runs_and_ends_with_its_runner),
+        cmocka_unit_test(many_debates_may_have_more_descriptors_than_a_process_starts_with),
     };
 
     return cmocka_run_group_tests(tests, open_runner, close_runner);
