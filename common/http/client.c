@@ -7,6 +7,7 @@
 
 #include "common/base/clock.h"
 #include "common/http/address.h"
+#include "common/http/trust.h"
 
 #include <curl/curl.h>
 #include <openssl/ssl.h>
@@ -17,6 +18,7 @@ struct http_client {
     CURLM *multi;
     struct arena *arena;
     const char *proxy, *no_proxy, *ca_file;
+    X509_STORE *trust;       /* NULL: no call used TLS yet */
     struct http_call *calls; /* running */
 };
 
@@ -76,6 +78,7 @@ void http_client_free(struct http_client *client)
     if (!client)
         return;
     curl_multi_cleanup(client->multi);
+    X509_STORE_free(client->trust);
     arena_free(client->arena);
 }
 
@@ -149,13 +152,18 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
     return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
-static CURLcode trust_more(CURL *easy, void *context, void *arg)
+/* Instead of what curl would load, for this connection alone. */
+static CURLcode set_trust(CURL *easy, void *context, void *arg)
 {
-    const struct http_call *call = arg;
+    struct http_client *client = ((struct http_call *)arg)->client;
 
     (void)easy;
-    return SSL_CTX_load_verify_file(context, call->client->ca_file) == 1 ? CURLE_OK
-                                                                         : CURLE_SSL_CACERT_BADFILE;
+    if (!client->trust)
+        client->trust = trust_store(client->ca_file);
+    if (!client->trust)
+        return CURLE_SSL_CACERT_BADFILE;
+    SSL_CTX_set1_cert_store(context, client->trust);
+    return CURLE_OK;
 }
 
 static bool add_header(struct http_call *call, const char *name, struct str value)
@@ -224,10 +232,10 @@ static void set_transport(struct http_call *call)
         curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
         curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
     }
-    if (call->client->ca_file) {
-        curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, trust_more);
-        curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, call);
-    }
+    curl_easy_setopt(easy, CURLOPT_CAINFO, NULL);
+    curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+    curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, set_trust);
+    curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, call);
     if (call->request.limits.connect_us)
         curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
                          (long)(call->request.limits.connect_us / US_PER_MS));
