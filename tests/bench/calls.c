@@ -1,6 +1,6 @@
 /* calls.c - the least that calls of a model cost: libcurl alone, the answers thrown away.
  *
- * usage: calls URL KEY BODY-FILE CALLS AT-ONCE
+ * usage: calls URL KEY BODY-FILE CALLS AT-ONCE CA-FILE
  * Posts the file's text with the key, as many calls under way as said. Prints the milliseconds of
  * processor time that a call took. */
 #include "common/base/buf.h"
@@ -34,13 +34,15 @@ static size_t throw_away(char *at UNUSED, size_t size, size_t count, void *arg U
     return size * count;
 }
 
-static CURL *call_new(const char *url, struct curl_slist *headers, struct str body)
+static CURL *call_new(char **argv, struct curl_slist *headers, struct str body)
 {
     CURL *easy = curl_easy_init();
 
     if (!easy)
         fail("no handle");
-    curl_easy_setopt(easy, CURLOPT_URL, url);
+    curl_easy_setopt(easy, CURLOPT_URL, argv[1]);
+    curl_easy_setopt(easy, CURLOPT_CAINFO, argv[6]);
+    curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body.at);
@@ -97,8 +99,8 @@ int main(int argc, char **argv)
     CLEANUP(buf_free) struct buf body = { 0 }, key = { 0 };
     struct curl_slist *headers;
 
-    if (argc != 6) {
-        fputs("usage: calls URL KEY BODY-FILE CALLS AT-ONCE\n", stderr);
+    if (argc != 7) {
+        fputs("usage: calls URL KEY BODY-FILE CALLS AT-ONCE CA-FILE\n", stderr);
         return 2;
     }
     long calls = strtol(argv[4], NULL, 10), at_once = strtol(argv[5], NULL, 10);
@@ -113,7 +115,7 @@ int main(int argc, char **argv)
     headers = curl_slist_append(headers, key.at);
     CURLM *multi = curl_multi_init();
     for (long i = 0; i < at_once; i++)
-        curl_multi_add_handle(multi, call_new(argv[1], headers, buf_view(&body)));
+        curl_multi_add_handle(multi, call_new(argv, headers, buf_view(&body)));
     run(multi, calls, at_once);
     printf("%.4f\n", spent_ms() / (double)calls);
     curl_multi_cleanup(multi);

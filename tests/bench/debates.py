@@ -6,7 +6,6 @@ import signal
 import sqlite3
 import statistics
 import subprocess
-import sys
 import threading
 import time
 
@@ -15,7 +14,7 @@ from subject import ROOT, Subject, ask, private_kb, program, spent_ms, start
 from table import row
 
 DEBATES, ROUNDS = 100, 3
-AT_ONCE = 100       # debates that wait for the provider
+AT_ONCE = 100        # debates that wait for the provider
 CALLS_AT_ONCE = 600  # of these debates at most: 6 critiques each
 
 
@@ -95,34 +94,63 @@ class Peak:
         self.thread.join()
 
 
-def book(port):
-    _, body = ask(port, "GET", "/book", {})
-    return json.loads(body)
+class Provider:
+    """The model server, with a certificate that it signed itself."""
+
+    def __init__(self, stack, directory):
+        self.certificate, key = directory / "certificate.pem", directory / "key.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                        "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-keyout", key,
+                        "-out", self.certificate, "-subj", "/CN=127.0.0.1", "-addext",
+                        "subjectAltName=IP:127.0.0.1"], capture_output=True, check=True)
+        server = start(stack, ["/usr/bin/python3", ROOT / "tests/bench/provider.py",
+                               self.certificate, key], signal.SIGTERM, stdout=subprocess.PIPE,
+                       stderr=subprocess.DEVNULL, text=True)
+        self.port, tls_port = (int(server.stdout.readline()) for _ in range(2))
+        self.plain, self.tls = f"http://127.0.0.1:{self.port}", f"https://127.0.0.1:{tls_port}"
+        stack.enter_context(server.stdout)
+
+    def book(self):
+        """Calls so far, the last one's body."""
+        _, body = ask(self.port, "GET", "/book", {})
+        return json.loads(body).values()
 
 
-def provider(directory, _options):
-    """What debated spends and keeps while 100 debates run against a provider that takes a second
-    for each answer. The floor makes the same calls by libcurl alone, and does nothing with them."""
+def spent_on_provider(directory, server, base):
+    """Milliseconds of debated for each call, and kilobytes for each debate. Offline, it would open
+    a connection for each call."""
     with contextlib.ExitStack() as stack:
-        server = start(stack, ["/usr/bin/python3", ROOT / "tests/bench/provider.py"], signal.SIGTERM,
-                       stdout=subprocess.PIPE, text=True)
-        port = int(stack.enter_context(server.stdout).readline())
-        base = f"http://127.0.0.1:{port}"
-        subject = Subject(stack, directory / "subject", ARAGORA_LOG_LEVEL="ERROR",
+        subject = Subject(stack, directory, offline=False, ARAGORA_LOG_LEVEL="ERROR",
                           ARAGORA_MAX_CONCURRENT_DEBATES=str(AT_ONCE),
+                          ARAGORA_CA_BUNDLE=str(server.certificate),
                           OPENAI_API_KEY=models.KEY, OPENAI_BASE_URL=base + "/v1",
                           ARAGORA_PROVIDER_MODELS="openai-api:ok=2/8")
         runner, = subject.processes("aragora-debated")
         agents = [{"provider": "openai-api", "model": "ok", "name": name}
                   for name in ("ann", "bob", "eve")]
+        before_calls, _ = server.book()
         before_ms, before_kb = spent_ms(runner), private_kb(runner)
         with Peak(runner) as peak:
             seconds = debates_of(subject, AT_ONCE, agents=agents)
         cpu_ms = spent_ms(runner) - before_ms
-        calls, last = book(port).values()
-        print(f"provider_100: {AT_ONCE} debates of {calls} calls in {seconds:.1f} s", flush=True)
-        (directory / "body").write_text(last)
-        floor, = program("calls", base + PATH, models.KEY, directory / "body", calls, CALLS_AT_ONCE)
-        return [row("provider_100_cpu_per_call", cpu_ms / calls, "ms", floor,
-                    floor / (cpu_ms / calls), digits=3),
-                row("provider_100_memory_per_debate", (peak.kb - before_kb) / AT_ONCE, "kB")]
+        after_calls, _ = server.book()
+        calls = after_calls - before_calls
+        print(f"{AT_ONCE} debates of {calls} calls to {base} in {seconds:.1f} s", flush=True)
+        return cpu_ms / calls, (peak.kb - before_kb) / AT_ONCE, calls
+
+
+def provider(directory, _options):
+    """100 debates at once against a provider that takes a second for each answer, without and with
+    TLS. The floor makes the same calls by libcurl alone, and does nothing with them."""
+    with contextlib.ExitStack() as stack:
+        server = Provider(stack, directory)
+        rows = []
+        for name, base in (("provider_100", server.plain), ("provider_100_tls", server.tls)):
+            cpu_ms, kb, calls = spent_on_provider(directory / name, server, base)
+            _, body = server.book()
+            (directory / "body").write_text(body)
+            floor, = program("calls", base + PATH, models.KEY, directory / "body", calls,
+                             CALLS_AT_ONCE, server.certificate)
+            rows += [row(name + "_cpu_per_call", cpu_ms, "ms", floor, floor / cpu_ms, digits=3),
+                     row(name + "_memory_per_debate", kb, "kB")]
+        return rows

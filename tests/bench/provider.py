@@ -1,12 +1,14 @@
 """A model server for many calls at once: each is answered a second after it came, word by word.
 
-It takes what the strict model server of the provider tests takes. Prints its port; GET /book tells
-how many calls there were, and the last one's body.
+It takes what the strict model server of the provider tests takes. Prints its ports; GET /book tells
+how many calls there were, and the last one's body. On the port that it prints second it speaks TLS,
+with the certificate and key whose files are its arguments.
 """
 
 import asyncio
 import json
 import pathlib
+import ssl
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "provider"))
@@ -81,11 +83,17 @@ async def connection(reader, writer):
         writer.close()
 
 
-async def main():
-    server = await asyncio.start_server(connection, "127.0.0.1", 0, backlog=1024)
+async def serve(tls):
+    server = await asyncio.start_server(connection, "127.0.0.1", 0, backlog=1024, ssl=tls)
     print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
+    return server.serve_forever()
+
+
+async def main(certificate, key):
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    await asyncio.gather(await serve(None), await serve(tls))
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(*sys.argv[1:]))

@@ -70,7 +70,7 @@ def program(name, *arguments, **how):
 class Subject:
     """aragora serve, with a key."""
 
-    def __init__(self, stack, directory, ws_port=0, workers=WORKERS, **settings):
+    def __init__(self, stack, directory, ws_port=0, workers=WORKERS, offline=True, **settings):
         directory.mkdir(exist_ok=True)
         self.data = directory / "data"
         env = {k: v for k, v in os.environ.items() if not k.startswith("ARAGORA_")}
@@ -80,7 +80,7 @@ class Subject:
         log = stack.enter_context(open(directory / "serve.log", "w+"))
         stack.callback(self.unlink_segment)
         command = [aragora, "serve", "--port", "0", "--ws-port", str(ws_port),
-                   "--workers", str(workers), "--offline"]
+                   "--workers", str(workers), *(["--offline"] if offline else [])]
         self.process = start(stack, command, signal.SIGTERM, env=env, stdout=subprocess.PIPE,
                              stderr=log, text=True)
         line = stack.enter_context(self.process.stdout).readline()
