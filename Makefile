@@ -7,7 +7,7 @@ SAN    ?= 0
 B      := $(if $(filter 1,$(SAN)),build/san,build)
 CC     ?= cc
 PREFIX ?= /usr/local
-PKGS   := json-c sqlite3 libpq openssl libzmq libcurl zlib
+PKGS   := json-c sqlite3 libpq openssl libzmq libcurl zlib yaml-0.1
 CFLAGS := -std=gnu11 -O2 -g -fPIE -fstack-protector-strong -fno-strict-overflow \
           -Wall -Wextra -Wshadow -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wvla \
           -Wno-format-nonliteral -Wno-missing-field-initializers -Werror -D_GNU_SOURCE
@@ -33,6 +33,7 @@ PROGS := $(if $(wildcard cli/main.c),$(B)/bin/aragora) \
 HELP  := $(patsubst %.c,$(B)/%.o,$(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c)))
 TESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c))
 SQL   := $(sort $(wildcard common/db/migrations/*.sql))
+WEB   := $(sort $(wildcard web/*))
 
 # For the tests: the programs, and where the sanitizers write what they find.
 export TEST_BIN := $(abspath $(B))/bin
@@ -58,18 +59,20 @@ $(PROGS): $(LIB)
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(LDLIBS)
 
 $(LIB): $(filter-out $(B)/fcgi/main.o,$(call objs,common/*/*.c handlers/*.c handlers/*/*.c fcgi/*.c fcgi/stages/*.c)) \
-        $(B)/gen/migrations.o
+        $(B)/gen/migrations.o $(B)/gen/web.o
 	$(call say,AR)rm -f $@ && $(AR) rcs $@ $^
 
 $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-# The migrations stand in the binary: one array of names and texts.
-$(B)/gen/migrations.c: $(SQL) deploy/embed.sh
+# The migrations and the pages stand in the binary: arrays of names and texts.
+$(B)/gen/migrations.c: $(SQL)
+$(B)/gen/web.c:        $(WEB)
+$(B)/gen/%.c: deploy/embed.sh
 	@mkdir -p $(@D)
-	sh deploy/embed.sh $(SQL) > $@.tmp && mv $@.tmp $@
-$(B)/gen/migrations.o: $(B)/gen/migrations.c
+	sh deploy/embed.sh $* $(filter-out %.sh,$^) > $@.tmp && mv $@.tmp $@
+$(B)/gen/%.o: $(B)/gen/%.c
 	$(call say,CC)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 # Two pages are made from the tables that the programs are made from.

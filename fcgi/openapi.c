@@ -10,264 +10,15 @@
 #include "fcgi/openapi.h"
 
 #include "common/base/error.h"
+#include "common/base/settings.h"
 #include "common/base/version.h"
 #include "fcgi/input.h"
+#include "fcgi/openapi_part.h"
 #include "fcgi/pipeline.h"
 #include "fcgi/response.h"
 
+#define API_V2_VERSION "2.0.0"
 #define ERROR_STATUSES 600 /* one more than the highest */
-
-static void member(struct buf *out, const char *key, const char *text)
-{
-    buf_json_key(out, str_from(key));
-    buf_json_str(out, str_from(text));
-}
-
-static void open_object(struct buf *out, const char *key)
-{
-    buf_json_key(out, str_from(key));
-    buf_char(out, '{');
-}
-
-static void whole(struct buf *out, const char *key, int64_t value)
-{
-    buf_json_key(out, str_from(key));
-    buf_json_int(out, value);
-}
-
-static void member_true(struct buf *out, const char *key)
-{
-    buf_json_key(out, str_from(key));
-    buf_str(out, STR("true"));
-}
-
-static void object_schema(struct buf *out, const struct field *fields, bool input);
-
-/* A reply's member without a value may be null instead. */
-static bool may_be_null(const struct field *field, bool input)
-{
-    return !input && field->absent == ABSENT_NULL;
-}
-
-static void type(struct buf *out, const char *name, const struct field *field, bool input)
-{
-    if (!may_be_null(field, input)) {
-        member(out, "type", name);
-        return;
-    }
-    buf_json_key(out, STR("type"));
-    buf_printf(out, "[\"%s\",\"null\"]", name);
-}
-
-static void text_schema(struct buf *out, const struct field *field, bool input)
-{
-    type(out, "string", field, input);
-    if (field->choices && field->choices[0]) {
-        buf_json_key(out, STR("enum"));
-        buf_char(out, '[');
-        for (const char *const *word = field->choices; *word; word++) {
-            buf_json_comma(out);
-            buf_json_str(out, str_from(*word));
-        }
-        buf_str(out, may_be_null(field, input) ? STR(",null]") : STR("]"));
-    }
-    if (!input)
-        return;
-    if (field->pattern != PATTERN_NONE)
-        member(out, "pattern", field_pattern_text(field->pattern));
-    if (field->min)
-        whole(out, "minLength", field->min);
-    if (field->max)
-        whole(out, "maxLength", field->max);
-}
-
-static void number_schema(struct buf *out, const struct field *field, bool input)
-{
-    bool integer = field->type == FIELD_INT;
-
-    type(out, integer ? "integer" : "number", field, input);
-    if (!input)
-        return;
-    if (integer && (field->min || field->max)) {
-        whole(out, "minimum", field->min);
-        if (field->max)
-            whole(out, "maximum", field->max);
-    } else if (!integer && field->min_real != field->max_real) {
-        buf_json_key(out, STR("minimum"));
-        buf_json_double(out, field->min_real);
-        buf_json_key(out, STR("maximum"));
-        buf_json_double(out, field->max_real);
-    }
-}
-
-static void list_schema(struct buf *out, const struct field *field, bool input)
-{
-    type(out, "array", field, input);
-    open_object(out, "items");
-    if (field->type == FIELD_STRUCTS)
-        object_schema(out, field->fields, input);
-    else if (field->type == FIELD_STRS)
-        member(out, "type", "string");
-    buf_char(out, '}');
-    if (input && field->min)
-        whole(out, "minItems", field->min);
-    if (input && field->max)
-        whole(out, "maxItems", field->max);
-}
-
-static void time_schema(struct buf *out, const struct field *field, bool input)
-{
-    bool number = !input && field->form == FORM_EPOCH;
-
-    type(out, number ? "number" : "string", field, input);
-    if (!number && (input || field->absent != ABSENT_EMPTY)) /* "" is no date-time */
-        member(out, "format", "date-time");
-}
-
-static void type_schema(struct buf *out, const struct field *field, bool input)
-{
-    switch (field->type) {
-    case FIELD_STR:
-    case FIELD_ENUM:
-        text_schema(out, field, input);
-        break;
-    case FIELD_INT:
-    case FIELD_DOUBLE:
-        number_schema(out, field, input);
-        break;
-    case FIELD_BOOL:
-        type(out, "boolean", field, input);
-        break;
-    case FIELD_UTC:
-        time_schema(out, field, input);
-        break;
-    case FIELD_STRS:
-    case FIELD_STRUCTS:
-        list_schema(out, field, input);
-        break;
-    case FIELD_JSON:
-        if (field->kind == JSON_ARRAY)
-            list_schema(out, field, input);
-        else if (field->kind == JSON_OBJECT)
-            type(out, "object", field, input);
-        break;
-    case FIELD_OBJECT:
-        object_schema(out, field->fields, input);
-        break;
-    case FIELD_BYTES: /* never leaves the database */
-        break;
-    }
-}
-
-/* Fallbacks and examples are written as a query would; JSON wants the type. */
-static void value(struct buf *out, const struct field *field, struct str text)
-{
-    struct str rest = text, part;
-    bool flag;
-
-    if (field->type == FIELD_INT || field->type == FIELD_DOUBLE || field->type == FIELD_JSON) {
-        buf_str(out, text);
-    } else if (field->type == FIELD_BOOL) {
-        buf_str(out, str_bool(&flag, text) && flag ? STR("true") : STR("false"));
-    } else if (field->type == FIELD_STRS) {
-        buf_char(out, '[');
-        while (rest.len && str_split(&part, &rest, ',')) {
-            buf_json_comma(out);
-            buf_json_str(out, str_trim(part));
-        }
-        buf_char(out, ']');
-    } else {
-        buf_json_str(out, text);
-    }
-}
-
-static void field_schema(struct buf *out, const struct field *field, bool input)
-{
-    type_schema(out, field, input);
-    if (field->doc)
-        member(out, "description", field->doc);
-    if (field->deprecated)
-        member_true(out, "deprecated");
-    if (!input)
-        return;
-    if (field->clamp)
-        member_true(out, "x-aragora-clamp");
-    if (field->fallback) {
-        buf_json_key(out, STR("default"));
-        value(out, field, str_from(field->fallback));
-    }
-    if (field->example) {
-        buf_json_key(out, STR("examples"));
-        buf_char(out, '[');
-        value(out, field, str_from(field->example));
-        buf_char(out, ']');
-    }
-}
-
-/* Of its second name, which is accepted but no longer the one to use (decision 13). */
-static void alias_schema(struct buf *out, const struct field *field)
-{
-    struct field other = *field;
-
-    other.deprecated = true;
-    field_schema(out, &other, true);
-    member(out, "x-aragora-alias-of", field->name);
-}
-
-/* Of a reply: what is always there. */
-static bool is_required(const struct field *field, bool input)
-{
-    if (input)
-        return field->required;
-    return field->absent != ABSENT_OMITTED || field->type == FIELD_BOOL ||
-           field->type == FIELD_ENUM || field->type == FIELD_OBJECT;
-}
-
-/* route: only its body's members; NULL: all. */
-static bool belongs(const struct route *route, const struct field *field)
-{
-    return !route || input_source(route, field) == FROM_BODY;
-}
-
-static void member_schema(struct buf *out, const struct field *field, bool input)
-{
-    open_object(out, field->name);
-    field_schema(out, field, input);
-    buf_char(out, '}');
-    if (input && field->alias) {
-        open_object(out, field->alias);
-        alias_schema(out, field);
-        buf_char(out, '}');
-    }
-}
-
-static void members_schema(struct buf *out, const struct route *route, const struct field *fields,
-                           bool input)
-{
-    size_t count = 0;
-
-    member(out, "type", "object");
-    open_object(out, "properties");
-    for (const struct field *field = fields; field->name; field++)
-        if (belongs(route, field))
-            member_schema(out, field, input);
-    buf_char(out, '}');
-    for (const struct field *field = fields; field->name; field++) {
-        if (!belongs(route, field) || !is_required(field, input))
-            continue;
-        if (count++ == 0)
-            buf_str(out, STR(",\"required\":["));
-        buf_json_comma(out);
-        buf_json_str(out, str_from(field->name));
-    }
-    if (count)
-        buf_char(out, ']');
-}
-
-static void object_schema(struct buf *out, const struct field *fields, bool input)
-{
-    members_schema(out, NULL, fields, input);
-}
 
 static void parameter(struct buf *out, struct str name, const char *in, bool required,
                       const struct field *field)
@@ -286,14 +37,13 @@ static void parameter(struct buf *out, struct str name, const char *in, bool req
     if (!field)
         member(out, "type", "string");
     else if (field->alias && str_is(name, field->alias))
-        alias_schema(out, field);
+        schema_alias(out, field, SCHEMA_TEXT);
     else
-        field_schema(out, field, true);
+        schema_field(out, field, SCHEMA_TEXT);
     buf_str(out, STR("}}"));
 }
 
-/* The next name in braces, without the tail's star. */
-static bool next_brace(struct str *name, struct str *rest)
+bool path_brace(struct str *name, struct str *rest)
 {
     while (str_split(name, rest, '/')) {
         if (!str_starts(*name, STR("{")))
@@ -304,18 +54,21 @@ static bool next_brace(struct str *name, struct str *rest)
     return false;
 }
 
+const struct field *path_field(const struct route *route, struct str name)
+{
+    for (const struct field *field = route->input; field && field->name; field++)
+        if (str_is(name, field->name))
+            return field;
+    return NULL;
+}
+
 /* Every name in braces has to be told, even one that no field takes. */
 static void path_parameters(struct buf *out, const struct route *route)
 {
     struct str rest = str_from(route->path), name;
 
-    while (next_brace(&name, &rest)) {
-        const struct field *field = route->input;
-
-        while (field && field->name && !str_is(name, field->name))
-            field++;
-        parameter(out, name, "path", true, field && field->name ? field : NULL);
-    }
+    while (path_brace(&name, &rest))
+        parameter(out, name, "path", true, path_field(route, name));
 }
 
 /* Of every row that creates. */
@@ -354,7 +107,7 @@ static void parameters(struct buf *out, const struct route *route)
 static bool has_body(const struct route *route)
 {
     for (const struct field *field = route->input; field && field->name; field++)
-        if (belongs(route, field))
+        if (input_source(route, field) == FROM_BODY)
             return true;
     return false;
 }
@@ -368,7 +121,7 @@ static void request_body(struct buf *out, const struct route *route)
         member_true(out, "required");
     buf_json_key(out, STR("content"));
     buf_str(out, STR("{\"application/json\":{\"schema\":{"));
-    members_schema(out, route, route->input, true);
+    schema_object(out, route->input, SCHEMA_BODY, route);
     buf_str(out, STR("}}}}"));
 }
 
@@ -384,6 +137,13 @@ static void open_response(struct buf *out, int status, const char *description)
 static void error_response(struct buf *out, int status, const char *description)
 {
     open_response(out, status, description);
+    if (status == 401 || status == 429 || status == 503) {
+        const char *name = status == 401 ? "WWW-Authenticate" : "Retry-After";
+
+        open_object(out, "headers");
+        open_object(out, name);
+        buf_printf(out, "\"$ref\":\"#/components/headers/%s\"}}", name);
+    }
     buf_str(out, STR(",\"content\":{\"application/json\":{\"schema\":"
                      "{\"$ref\":\"#/components/schemas/Error\"}}}}"));
 }
@@ -423,7 +183,7 @@ static void error_responses(struct buf *out, const struct route *route)
         name_status(&statuses, route->public ? ERR_AUTH_INVALID : ERR_AUTH_REQUIRED);
     if (route->permission)
         name_status(&statuses, ERR_FORBIDDEN);
-    if (next_brace(&name, &rest))
+    if (path_brace(&name, &rest))
         name_status(&statuses, ERR_NOT_FOUND);
     if (route->method != METHOD_GET)
         name_status(&statuses, ERR_BODY_TOO_LARGE);
@@ -460,7 +220,7 @@ static void reply_response(struct buf *out, const struct route *route, int statu
                                                                       : route->reply_type));
         buf_str(out, STR(":{\"schema\":{"));
         if (route->reply)
-            object_schema(out, route->reply, false);
+            schema_object(out, route->reply, SCHEMA_REPLY, NULL);
         buf_str(out, STR("}}}"));
     }
     buf_char(out, '}');
@@ -543,6 +303,12 @@ static void operation(struct buf *out, const struct route *const *tables, const 
     buf_char(out, '}');
 }
 
+/* Of the second version only what has its own path there (domain api_v2, 2). */
+static bool is_told(const struct route *route, enum openapi_part part)
+{
+    return part == OPENAPI_ALL || str_starts(str_from(route->path), STR("/api/v2/"));
+}
+
 static bool is_first_of_path(const struct route *const *tables, const struct route *wanted)
 {
     for (; *tables; tables++)
@@ -564,18 +330,66 @@ static void path_item(struct buf *out, const struct route *const *tables, const 
     buf_char(out, '}');
 }
 
-void openapi_write_tables(struct buf *out, const struct route *const *tables)
+static bool is_first_of_tag(const struct route *const *tables, const struct route *wanted,
+                            enum openapi_part part)
 {
-    buf_str(out,
-            STR("{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"Aragora API\",\"version\":"
-                "\"" ARAGORA_VERSION "\",\"license\":{\"name\":\"MIT\",\"identifier\":\"MIT\"}},"
-                "\"servers\":[{\"url\":\"/\"}],\"paths\":{"));
+    for (; *tables; tables++)
+        for (const struct route *route = *tables; route->path; route++)
+            if (route->tag && is_told(route, part) && strcmp(route->tag, wanted->tag) == 0)
+                return route == wanted;
+    return false;
+}
+
+/* In the order of the rows. */
+static void tags(struct buf *out, const struct route *const *tables, enum openapi_part part)
+{
+    buf_str(out, STR(",\"tags\":["));
+    for (const struct route *const *table = tables; *table; table++)
+        for (const struct route *route = *table; route->path; route++) {
+            if (!route->tag || !is_first_of_tag(tables, route, part))
+                continue;
+            buf_json_comma(out);
+            buf_str(out, STR("{\"name\":"));
+            buf_json_str(out, str_from(route->tag));
+            buf_char(out, '}');
+        }
+    buf_char(out, ']');
+}
+
+static void heading(struct buf *out, enum openapi_part part)
+{
+    struct str address = setting_str(SETTING_PUBLIC_URL);
+
+    while (str_ends(address, STR("/")))
+        address.len--;
+    buf_str(out, STR("{\"openapi\":\"3.1.0\""));
+    open_object(out, "info");
+    member(out, "title", "Aragora API");
+    member(out, "version", part == OPENAPI_V2 ? API_V2_VERSION : ARAGORA_VERSION);
+    member(out, "description", "Multi-agent debate orchestration platform");
+    buf_str(out, STR(",\"license\":{\"name\":\"MIT\",\"identifier\":\"MIT\"}}"
+                     ",\"servers\":[{\"url\":"));
+    buf_json_str(out, address.len ? address : STR("/"));
+    buf_str(out, STR("}]"));
+}
+
+void openapi_write_tables(struct buf *out, const struct route *const *tables,
+                          enum openapi_part part)
+{
+    heading(out, part);
+    tags(out, tables, part);
+    open_object(out, "paths");
     for (const struct route *const *table = tables; *table; table++)
         for (const struct route *route = *table; route->path; route++)
-            if (is_first_of_path(tables, route))
+            if (is_told(route, part) && is_first_of_path(tables, route))
                 path_item(out, tables, route->path);
     buf_str(out, STR("},\"components\":{\"securitySchemes\":{\"bearer\":{\"type\":\"http\","
-                     "\"scheme\":\"bearer\"}},\"schemas\":{\"Error\":{\"type\":\"object\","
+                     "\"scheme\":\"bearer\"}},\"headers\":{"
+                     "\"Retry-After\":{\"description\":\"Seconds to wait\","
+                     "\"required\":true,\"schema\":{\"type\":\"integer\",\"minimum\":1}},"
+                     "\"WWW-Authenticate\":{\"description\":\"How to sign in (RFC 6750)\","
+                     "\"required\":true,\"schema\":{\"type\":\"string\"}}},"
+                     "\"schemas\":{\"Error\":{\"type\":\"object\","
                      "\"required\":[\"error\",\"code\",\"message\"],\"properties\":{"
                      "\"error\":{\"type\":\"string\"},\"code\":{\"type\":\"string\"},"
                      "\"message\":{\"type\":\"string\"},\"field\":{\"type\":\"string\"},"
@@ -585,7 +399,7 @@ void openapi_write_tables(struct buf *out, const struct route *const *tables)
                      "\"use_playground\":{\"type\":\"boolean\"}}}}}}"));
 }
 
-void openapi_write(struct buf *out)
+void openapi_write(struct buf *out, enum openapi_part part)
 {
-    openapi_write_tables(out, route_tables);
+    openapi_write_tables(out, route_tables, part);
 }

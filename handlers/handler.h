@@ -142,7 +142,19 @@ enum result refuse_with(struct request *r, struct refusal refusal);
 /* What the processes of this host share; NULL: it cannot be opened. */
 struct segment *request_segment(const struct request *r);
 
-/* The OpenAPI 3.1 document of all rows. */
-void openapi_write(struct buf *out);
+/* The OpenAPI 3.1 document: of all rows, or of those whose path is of the second version. */
+enum openapi_part { OPENAPI_ALL, OPENAPI_V2 };
+void openapi_write(struct buf *out, enum openapi_part part);
+/* The same in YAML. */
+void openapi_write_yaml(struct buf *out, enum openapi_part part);
+/* All rows as a Postman collection (schema 2.1.0). */
+void openapi_write_postman(struct buf *out);
+
+/* The files of web/, which stand in the program; ends with a row without a name. */
+struct web_file {
+    const char *name;
+    struct str text;
+};
+extern const struct web_file web_files[];
 
 #endif

@@ -110,6 +110,9 @@ def good(schema):
     return {"boolean": True, "object": {}}[kind]
 
 
+BREAK_A_PATTERN = (("pattern", "b d!"), ("length by pattern", "x" * 300), ("blank by pattern", "  "))
+
+
 def outside(schema):
     """(label, value, the bound that it passes) of a number or a length."""
     types = types_of(schema)
@@ -122,8 +125,7 @@ def outside(schema):
         if "maxLength" in schema:
             yield "maxLength", "é" * (schema["maxLength"] + 1), None
         if "pattern" in schema:
-            yield "pattern", "b d!", None
-            yield "length by pattern", "x" * 300, None
+            yield from ((label, text, None) for label, text in BREAK_A_PATTERN if not re.search(schema["pattern"], text))
     if "enum" in schema:
         yield "enum", "no-such-word", None
     if schema.get("format") == "date-time":

@@ -314,12 +314,13 @@ def test_what_creates_tells_how_it_is_repeated(operation, row):
 @every_get
 def test_head_is_get_without_the_body(operation):
     values = operation.good(made=True)
-    volatile = {"date", "x-request-id", "x-trace-id", "x-span-id", "content-length", "keep-alive"}
+    # Apache closes a connection after so many requests.
+    volatile = {"date", "x-request-id", "x-trace-id", "x-span-id", "content-length", "keep-alive", "connection"}
 
     def same_length():  # a time in the answer may have a digit more
         get, head = operation.send(values), operation.send(values, method="HEAD")
         assert (head.status_code, head.content) == (get.status_code, b"")
-        assert head.headers.keys() == get.headers.keys()
+        assert head.headers.keys() - volatile == get.headers.keys() - volatile
         for name in head.headers.keys() - volatile:
             assert head.headers[name] == get.headers[name], name
         return head.headers["content-length"] == str(len(get.content))
@@ -363,8 +364,8 @@ def test_the_checks_find_what_is_wrong():
 
 def test_the_values_break_each_rule_once():
     labels = [label for label, *_ in contract.outside(
-        {"type": "string", "minLength": 2, "maxLength": 5, "pattern": "^x"})]
-    assert labels == ["minLength", "maxLength", "pattern", "length by pattern"]
+        {"type": "string", "minLength": 2, "maxLength": 5, "pattern": "^x{2,5}$"})]
+    assert labels == ["minLength", "maxLength", "pattern", "length by pattern", "blank by pattern"]
     assert [value for _, value, _ in contract.outside({"type": "integer", "minimum": 1, "maximum": 9})] == [0, 10]
     assert {label for label, _ in contract.wrong_json({"type": "integer"})} == {
         "type boolean", "type number", "type string", "type array", "type object"}

@@ -42,6 +42,7 @@ static const struct field rich_fields[] = {
       .example = "7" },
     { FIELD_TEXTS(struct in, tags), .from = FROM_QUERY, .alias = "labels", .deprecated = true },
     { FIELD(struct in, agents), .required = true, .alias = "who", .example = "[\"demo\"]" },
+    { FIELD(struct in, id), .required = true, .trim = true, .min = 1, .max = 9 },
     { 0 },
 };
 
@@ -258,7 +259,7 @@ static void the_document_is_json_and_holds_every_operation(void **state)
     size_t count = 0;
 
     (void)state;
-    openapi_write_tables(&out, tables);
+    openapi_write_tables(&out, tables, OPENAPI_ALL);
     assert_int_equal(json_parse(&document, arena, buf_view(&out), &json_limits_wide, NULL), OK);
     assert_true(json_get(&paths, document, "paths"));
     json_object_object_foreach(paths, path, methods)
@@ -309,6 +310,11 @@ static const struct {
     { PUT_ID "parameters 1", NULL },
     { PUT_ID BODY "properties id", NULL }, /* it is in the path */
     { PUT_ID BODY "required", NULL },
+    { PUT_ID BODY "properties limit type", "[\"integer\",\"null\"]" },         /* null: absent */
+    { PUT_ID BODY "properties tags type", "[\"array\",\"string\",\"null\"]" }, /* "a, b" */
+    { RICH BODY "properties id type", "\"string\"" },
+    { RICH BODY "properties id pattern", "\"[^ \\\\t-\\\\r]\"" }, /* not blank */
+    { RICH "parameters 0 schema type", "\"array\"" },
     { PUT_ID BODY "properties limit minimum", "1" },
     { PUT_ID BODY "properties limit maximum", "100" },
     { PUT_ID BODY "properties limit default", "20" },
@@ -344,7 +350,7 @@ static const struct {
     { RICH BODY "properties top maximum", "100" },
     { RICH BODY "properties top x-aragora-alias-of", "\"limit\"" },
     { RICH BODY "properties limit x-aragora-alias-of", NULL },
-    { RICH BODY "required", "[\"agents\"]" }, /* not its second name as well */
+    { RICH BODY "required", "[\"agents\",\"id\"]" }, /* not its second name as well */
     { RICH "parameters 0 name", "\"tags\"" },
     { RICH "parameters 0 explode", "false" }, /* of a name sent twice the first counts */
     { RICH "parameters 1 name", "\"labels\"" },
@@ -366,6 +372,10 @@ static const struct {
     { RICH "responses 409", NULL },
     { MADE "delete responses 204 description", "\"No Content\"" },
     { MADE "delete responses 204 content", NULL },
+    { PROBE "responses 503 headers", NULL }, /* the probe's own reply */
+    { MADE "post responses 503 headers Retry-After $ref", "\"#/components/headers/Retry-After\"" },
+    { MADE "post responses 401 headers WWW-Authenticate $ref",
+      "\"#/components/headers/WWW-Authenticate\"" },
     { PROBE "responses 200 content application/json schema required", "[\"id\"]" },
     { PROBE "responses 503 content application/json schema required", "[\"id\"]" },
     { PROBE "responses 504 content application/json schema $ref",
@@ -382,7 +392,7 @@ static void the_document_tells_what_a_row_says(void **state)
     struct json_object *document;
 
     (void)state;
-    openapi_write_tables(&out, tables);
+    openapi_write_tables(&out, tables, OPENAPI_ALL);
     assert_int_equal(json_parse(&document, arena, buf_view(&out), &json_limits_wide, NULL), OK);
     for (size_t i = 0; i < COUNT(told); i++) {
         struct json_object *value = at(document, told[i].path);
@@ -442,7 +452,7 @@ static void the_rows_of_the_program_are_sound(void **state)
     for (size_t i = 0; i < COUNT(documents); i++)
         assert_true(
             route_find(&route, &allowed, params, index, METHOD_GET, str_from(documents[i])));
-    openapi_write(&out);
+    openapi_write(&out, OPENAPI_ALL);
     assert_int_equal(json_parse(&document, arena, buf_view(&out), &json_limits_wide, NULL), OK);
     assert_non_null(at(document, "paths /api/v1/openapi.json get"));
     for (const struct route *const *table = route_tables; *table; table++)
