@@ -205,21 +205,30 @@ static enum result parse_body(struct json_object **out, struct request *r)
     return OK;
 }
 
+static enum result read_member(struct request *r, size_t i, struct json_object *body,
+                               const char *name)
+{
+    struct json_object *value;
+    struct field_fault fault;
+
+    if (!name || !json_get(&value, body, name))
+        return OK;
+    if (field_from_json(r->input, &r->route->input[i], r->arena, value, &fault) != OK)
+        return refuse_field(r, &fault);
+    r->given |= UINT64_C(1) << i;
+    return OK;
+}
+
+/* Of two names both must be good; the first one's value is taken. */
 static enum result read_members(struct request *r, struct json_object *body)
 {
     const struct field *fields = r->route->input;
-    struct json_object *value;
-    struct field_fault fault;
 
     for (size_t i = 0; fields && fields[i].name; i++) {
         if (input_source(r->route, &fields[i]) != FROM_BODY)
             continue;
-        if (!json_get(&value, body, fields[i].name) &&
-            !(fields[i].alias && json_get(&value, body, fields[i].alias)))
-            continue;
-        if (field_from_json(r->input, &fields[i], r->arena, value, &fault) != OK)
-            return refuse_field(r, &fault);
-        r->given |= UINT64_C(1) << i;
+        TRY(read_member(r, i, body, fields[i].alias));
+        TRY(read_member(r, i, body, fields[i].name));
     }
     return OK;
 }

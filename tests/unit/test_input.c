@@ -152,6 +152,10 @@ static const struct {
       ERR_INVALID_FIELD,
       "task",
       "Field 'task' must be a string" },
+    { { &writes, "", JSON, "{\"task\":\"abc\",\"question\":7}" },
+      ERR_INVALID_FIELD,
+      "task",
+      "Field 'task' must be a string" },
     { { &writes, "", JSON, "{\"task\":\"abc\",\"rounds\":true}" },
       ERR_INVALID_FIELD,
       "rounds",
@@ -272,9 +276,11 @@ static void a_body_fills_the_members_and_unknown_ones_do_not_matter(void **state
     static const char *const bodies[] = {
         "{\"task\":\"abc\",\"rounds\":null,\"unknown\":[1]}",
         "{\"question\":\"abc\"}",
+        "{\"question\":\"abd\",\"task\":\"abc\"}",
         "{\"task\":null,\"question\":\"abc\",\"metadata\":null}",
     };
-    static const char *const types[] = { JSON, "text/json", "Application/JSON; charset=utf-8" };
+    static const char *const types[] = { JSON, "text/json", JSON,
+                                         "Application/JSON; charset=utf-8" };
 
     for (size_t i = 0; i < COUNT(bodies); i++) {
         struct sent sent = { &writes, "note=hi&unknown=1", types[i], bodies[i] };
