@@ -47,7 +47,7 @@ enum field_absent {
 enum field_form { FORM_ISO, FORM_ISO_Z, FORM_EPOCH }; /* of times in replies */
 
 /* What JSON a FIELD_JSON takes. */
-enum json_kind { JSON_ANY, JSON_OBJECT, JSON_ARRAY };
+enum json_kind { JSON_ANY, JSON_OBJECT, JSON_ARRAY, JSON_ARRAY_OR_TEXT };
 
 /* Patterns of http.md 3.1, by name. */
 enum field_pattern {

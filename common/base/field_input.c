@@ -279,7 +279,9 @@ static enum result take_json(struct json_text *out, struct target *t, struct jso
 
     if (t->field->kind == JSON_OBJECT && type != json_type_object)
         return refuse(t, STR("must be an object"));
-    if (t->field->kind == JSON_ARRAY && type != json_type_array)
+    if ((t->field->kind == JSON_ARRAY && type != json_type_array) ||
+        (t->field->kind == JSON_ARRAY_OR_TEXT && type != json_type_array &&
+         type != json_type_string))
         return refuse(t, STR("must be a list"));
     if (type == json_type_array)
         TRY(check_count(t, (int64_t)json_object_array_length(value), "items"));

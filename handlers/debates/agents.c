@@ -63,8 +63,6 @@ static enum result agent_specs(struct list *out, struct request *r, struct json_
     TRY(json_parse(&value, r->arena, given_agents.text, &json_limits_wide, NULL));
     if (json_object_is_type(value, json_type_array))
         return list_specs(out, r, value);
-    if (!json_object_is_type(value, json_type_string))
-        return bad_agents(r, STR("Field 'agents' must be a list"));
     struct str rest = str_trim(json_str(value));
     if (str_starts(rest, STR("["))) { /* a list in a string */
         if (json_parse(&value, r->arena, rest, &json_limits_wide, NULL) != OK)

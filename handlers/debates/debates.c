@@ -23,7 +23,7 @@ static const struct field create_in[] = {
       .doc = "Question to debate; question is another name for it" },
     { FIELD(struct debate_create_in, question), .trim = true, .min = 1, .max = 10000,
       .doc = "The same as task" },
-    { FIELD(struct debate_create_in, agents),
+    { FIELD(struct debate_create_in, agents), .kind = JSON_ARRAY_OR_TEXT, .max = 10,
       .doc = "Agents as provider, provider:model or provider|model|persona|role, or as objects of "
              "these; a list or separated by commas" },
     { FIELD(struct debate_create_in, rounds), .min = 1, .max = 20,

@@ -109,7 +109,7 @@ GOOD = b'{"task":"Ship on Friday?","agents":["demo","demo-x"],"rounds":1}'
     (b'{"task":"Ship?","rounds":1.5}', 400, "INVALID_FIELD", "rounds"),
     (b'{"task":"Ship?","consensus":"vibes"}', 400, "INVALID_FIELD", "consensus"),
     (b'{"task":"Ship?","agents":["demo"]}', 400, "VALIDATION_ERROR", "agents"),
-    (b'{"task":"Ship?","agents":7}', 400, "VALIDATION_ERROR", "agents"),
+    (b'{"task":"Ship?","agents":7}', 400, "INVALID_FIELD", "agents"),
     (b'{"task":"Ship?","agents":["demo",7]}', 400, "VALIDATION_ERROR", "agents"),
     (b'{"task":"Ship?","agents":["demo","openai-api"]}', 400, "VALIDATION_ERROR", "agents"),
     (b'{"task":"' + b"x" * 600000 + b'"}', 413, "PAYLOAD_TOO_LARGE", None),
