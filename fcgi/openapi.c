@@ -18,6 +18,7 @@
 #include "fcgi/response.h"
 
 #define API_V2_VERSION "2.0.0"
+#define JSON_TYPE      "application/json"
 #define ERROR_STATUSES 600 /* one more than the highest */
 
 static void parameter(struct buf *out, struct str name, const char *in, bool required,
@@ -29,6 +30,8 @@ static void parameter(struct buf *out, struct str name, const char *in, bool req
     member(out, "in", in);
     if (required)
         member_true(out, "required");
+    else if (strcmp(in, "query") == 0) /* counts as absent */
+        member_true(out, "allowEmptyValue");
     if (field && (field->deprecated || !str_is(name, field->name)))
         member_true(out, "deprecated");
     if (field && field->type == FIELD_STRS && strcmp(in, "query") == 0) /* a,b and not twice */
@@ -211,18 +214,38 @@ static const char *status_text(int status)
                            : "Not ready; the same reply says why";
 }
 
+/* What an answer of this type holds; no table describes it. */
+static void untold_schema(struct buf *out, struct str media_type)
+{
+    bool tree = str_is(media_type, JSON_TYPE) || str_is(media_type, "application/yaml");
+
+    member(out, "type", tree ? "object" : "string");
+}
+
+static void reply_content(struct buf *out, const struct route *route)
+{
+    struct str rest = str_from(route->reply || !route->reply_type ? JSON_TYPE : route->reply_type);
+    struct str media_type;
+
+    open_object(out, "content");
+    while (str_split(&media_type, &rest, ',')) {
+        media_type = str_trim(media_type);
+        buf_json_key(out, media_type);
+        buf_str(out, STR("{\"schema\":{"));
+        if (route->reply)
+            schema_object(out, route->reply, SCHEMA_REPLY, NULL);
+        else
+            untold_schema(out, media_type);
+        buf_str(out, STR("}}"));
+    }
+    buf_char(out, '}');
+}
+
 static void reply_response(struct buf *out, const struct route *route, int status)
 {
     open_response(out, status, status_text(status));
-    if (status != 204) {
-        open_object(out, "content");
-        buf_json_str(out, str_from(route->reply || !route->reply_type ? "application/json"
-                                                                      : route->reply_type));
-        buf_str(out, STR(":{\"schema\":{"));
-        if (route->reply)
-            schema_object(out, route->reply, SCHEMA_REPLY, NULL);
-        buf_str(out, STR("}}}"));
-    }
+    if (status != 204)
+        reply_content(out, route);
     buf_char(out, '}');
 }
 

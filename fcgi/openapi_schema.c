@@ -10,10 +10,16 @@ static bool may_be_null(const struct field *field, enum schema_of of)
            (of == SCHEMA_BODY && !field->required);
 }
 
+static bool takes_commas(const struct field *field)
+{
+    return field->type == FIELD_STRS ||
+           (field->type == FIELD_JSON && field->kind == JSON_ARRAY_OR_TEXT);
+}
+
 /* name and, of a list in a body, "a, b" as well. */
 static void type(struct buf *out, const char *name, const struct field *field, enum schema_of of)
 {
-    bool null = may_be_null(field, of), text = of == SCHEMA_BODY && field->type == FIELD_STRS;
+    bool null = may_be_null(field, of), text = of == SCHEMA_BODY && takes_commas(field);
 
     if (!null && !text) {
         member(out, "type", name);
@@ -116,7 +122,7 @@ static void type_schema(struct buf *out, const struct field *field, enum schema_
         list_schema(out, field, of);
         break;
     case FIELD_JSON:
-        if (field->kind == JSON_ARRAY)
+        if (field->kind == JSON_ARRAY || field->kind == JSON_ARRAY_OR_TEXT)
             list_schema(out, field, of);
         else if (field->kind == JSON_OBJECT)
             type(out, "object", field, of);

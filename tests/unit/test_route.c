@@ -59,7 +59,8 @@ static const struct route rows[] = {
     { ROUTE(GET, "/api/v1/debates/{id}", answer), .public = true, INPUT(struct in, in_fields) },
     { ROUTE(GET, "/api/v1/debates/{id}/messages", answer), .public = true },
     { ROUTE(GET, "/api/v1/debates/search/messages/{n}", answer), .public = true },
-    { ROUTE(GET, "/files/{path*}", answer), .public = true },
+    { ROUTE(GET, "/files/{path*}", answer), .public = true,
+      .reply_type = "text/plain, application/json" },
     { ROUTE(GET, "/healthz", answer), .alias = { "/health" }, .public = true },
     { ROUTE(GET, "/api/v2/debates", answer), .public = true },
     { ROUTE(DELETE, "/api/v1/debates/{id}", answer), .signed_in = true, INPUT(struct in, in_fields),
@@ -372,6 +373,10 @@ static const struct {
     { RICH "responses 409", NULL },
     { MADE "delete responses 204 description", "\"No Content\"" },
     { MADE "delete responses 204 content", NULL },
+    { RICH "parameters 0 allowEmptyValue", "true" },
+    { DELETES "parameters 0 allowEmptyValue", NULL }, /* it is in the path */
+    { "paths /files/{path} get responses 200 content text/plain schema type", "\"string\"" },
+    { "paths /files/{path} get responses 200 content application/json schema type", "\"object\"" },
     { PROBE "responses 503 headers", NULL }, /* the probe's own reply */
     { MADE "post responses 503 headers Retry-After $ref", "\"#/components/headers/Retry-After\"" },
     { MADE "post responses 401 headers WWW-Authenticate $ref",
