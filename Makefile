@@ -43,8 +43,8 @@ endif
 
 MANUAL := $(wildcard man/*.[1-8]) $(patsubst man/%.in,$(B)/man/%,$(wildcard man/*.in))
 
-.PHONY: all deps demo run check check-faults check-san check-all report unit api stream faults bench lint format \
-        install clean help
+.PHONY: all deps demo run check check-faults check-san check-contract check-all report unit api stream faults bench \
+        lint format install clean help
 .SECONDARY:
 
 all: $(PROGS) $(MANUAL)
@@ -103,7 +103,7 @@ run: deps
 ## check: install what is missing, build, run every test
 check: deps
 	$(MAKE) all $(TESTS)
-	sh tests/run.sh $(TESTS) tests/api tests/stream tests/faults tests/provider
+	sh tests/run.sh $(TESTS) tests/api tests/stream tests/faults tests/provider tests/contract
 
 ## check-faults: KILLS (200) kills at random moments, calls of models counted; KILL_SEED=n repeats them
 check-faults: deps
@@ -114,9 +114,10 @@ check-faults: deps
 check-san:
 	$(MAKE) SAN=1 check
 
-## check-all: the three above, one after the other
+## check-all: check and the longer suites, one after the other
 check-all:
 	$(MAKE) check
+	$(MAKE) check-contract
 	$(MAKE) check-faults
 	$(MAKE) check-san
 
@@ -135,6 +136,11 @@ api: all
 ## stream: the tests of clients that follow debates over WebSocket
 stream: all
 	sh tests/run.sh tests/stream
+
+## check-contract: thousands of requests made from the API document; SEED=n repeats a run
+check-contract: deps
+	$(MAKE) all
+	CONTRACT_FULL=1 sh tests/run.sh tests/contract
 
 ## faults: programs killed at random moments; KILL_SEED=n repeats a run
 faults: all

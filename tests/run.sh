@@ -28,7 +28,7 @@ add() { # program, passed, failed, exit status
 
 for test in "$@"; do
     if [ -d "$test" ] || [ "$test" != "${test%.py}" ]; then
-        output=$(/usr/bin/python3 -m pytest -q -p no:cacheprovider "$test" 2>&1)
+        output=$(/usr/bin/python3 -m pytest -q -rs -p no:cacheprovider "$test" 2>&1)
         status=$?
         printf '%s\n' "$output"
         last=$(printf '%s\n' "$output" | tail -n 1)
