@@ -185,6 +185,7 @@ static void count_answer(const struct request *r, int64_t took_us)
 static void answer_options(struct request *r)
 {
     r->response->status = 200;
+    route_options(r);
     shape_cors(r);
 }
 

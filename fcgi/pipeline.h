@@ -47,6 +47,9 @@ enum result idempotency_replay(struct request *r);
 /* Lets the next of its repeats run. */
 void idempotency_end(struct request *r);
 
+/* Allow for what OPTIONS asks about; stages/route.c. */
+void route_options(struct request *r);
+
 /* Headers of every answer; stages/shape.c. */
 void shape_cors(struct request *r);
 void shape_answer(struct request *r);

@@ -4,7 +4,7 @@
 
 #include "common/base/buf.h"
 
-#define RESPONSE_HEADERS_MAX 48
+#define RESPONSE_HEADERS_MAX 64
 
 struct request;
 

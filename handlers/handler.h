@@ -99,6 +99,7 @@ struct request {
     enum method method;
     bool head;
     int version;                   /* 1 or 2 (http.md 2.2) */
+    bool legacy;                   /* nobody said which, under /api/: 1 */
     struct str path;               /* decoded, collapsed */
     struct str query;              /* raw */
     struct str body;               /* whole */

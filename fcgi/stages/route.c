@@ -1,67 +1,11 @@
 /* route.c - which row answers a path, in which version of the API (http.md 2). */
+#include "fcgi/api_version.h"
 #include "fcgi/path.h"
 #include "fcgi/pipeline.h"
 #include "fcgi/route_index.h"
 #include "fcgi/static.h"
 
-#include <ctype.h>
-
 #define ALLOW_TEXT 80
-
-/* "/api/v2/x" gives 2 and "/x"; 0: no version stands in the path. */
-static int path_version(struct str *rest, struct str path)
-{
-    size_t i = 6;
-    int64_t version;
-
-    if (!str_starts(path, STR("/api/v")))
-        return 0;
-    while (i < path.len && isdigit((unsigned char)path.at[i]))
-        i++;
-    if ((i < path.len && path.at[i] != '/') ||
-        !str_int(&version, str_slice(path, 6, i), 0, 1000000))
-        return 0;
-    *rest = str_slice(path, i, path.len);
-    return version == 1 ? 1 : 2; /* a version that we do not know is the current one */
-}
-
-/* X-API-Version: 1, v1, V1, 1.0; Accept: ...vnd.aragora.v1... 0: not asked for. */
-static int header_version(const struct request *r)
-{
-    static const char *const words[][4] = { { "1", "v1", "V1", "1.0" },
-                                            { "2", "v2", "V2", "2.0" } };
-    struct str sent = str_trim(header(r, "x-api-version"));
-    size_t at;
-
-    for (int v = 0; v < 2; v++)
-        for (size_t i = 0; i < COUNT(words[v]); i++)
-            if (str_is(sent, words[v][i]))
-                return v + 1;
-    if (str_find(&at, header(r, "accept"), STR("vnd.aragora.v1")))
-        return 1;
-    return str_find(&at, header(r, "accept"), STR("vnd.aragora.v2")) ? 2 : 0;
-}
-
-/* Sets the version of the request. *unversioned: the path without the one that it names. */
-static void read_version(struct str *unversioned, struct request *r)
-{
-    int in_path = path_version(unversioned, r->path);
-    int asked = in_path ? in_path : header_version(r);
-
-    r->version = asked ? asked : str_starts(r->path, STR("/api/")) ? 1 : 2;
-}
-
-/* Where the path as sent finds nothing: without a version that no row has (/api/v9/x), or with
- * the one that its sender left out (http.md 2.2). STR_NONE: it has no other form. */
-static struct str other_form(struct request *r, struct str unversioned)
-{
-    if (unversioned.at)
-        return arena_printf(r->arena, "/api" STR_FMT, STR_ARG(unversioned));
-    if (!str_starts(r->path, STR("/api/")))
-        return STR_NONE;
-    return arena_printf(r->arena, "/api/v%d" STR_FMT, r->version,
-                        STR_ARG(str_slice(r->path, 4, r->path.len)));
-}
 
 static enum result refuse_method(struct request *r)
 {
@@ -75,36 +19,79 @@ static enum result refuse_method(struct request *r)
 }
 
 /* Files of the front end live beside the API. */
-static bool may_be_file(const struct request *r)
+static bool outside_api(struct str path)
 {
-    return r->method == METHOD_GET && !str_is(r->path, "/api") &&
-           !str_starts(r->path, STR("/api/"));
+    return !str_is(path, "/api") && !str_starts(path, STR("/api/"));
+}
+
+static bool look_up(struct request *r, struct str path, unsigned *allowed)
+{
+    const struct route_index *routes = worker_routes(exchange_of(r)->worker);
+    unsigned more = 0;
+    bool found = path.at && route_find(&r->route, &more, r->params, routes, r->method, path);
+
+    *allowed |= more;
+    return found;
+}
+
+/* "/x" with the version that its sender left out or gave in a header. */
+static struct str versioned(struct request *r)
+{
+    if (!str_starts(r->path, STR("/api/")))
+        return STR_NONE;
+    return arena_printf(r->arena, "/api/v%d" STR_FMT, r->version,
+                        STR_ARG(str_slice(r->path, 4, r->path.len)));
+}
+
+/* The path as sent, unless a header asks for another version of it; then without a version that no
+ * row has (/api/v9/x), or with the one that is meant (http.md 2.2). false: *allowed are the methods
+ * of all that it may mean. */
+static bool find_row(struct request *r, unsigned *allowed)
+{
+    struct str unversioned;
+
+    if (api_version_read(&unversioned, r))
+        return look_up(r, versioned(r), allowed) || look_up(r, r->path, allowed);
+    if (look_up(r, r->path, allowed))
+        return true;
+    if (unversioned.at)
+        unversioned = arena_printf(r->arena, "/api" STR_FMT, STR_ARG(unversioned));
+    return look_up(r, unversioned.at ? unversioned : versioned(r), allowed);
+}
+
+static enum result refuse_path(struct request *r)
+{
+    if (r->method == METHOD_GET)
+        return refuse(r, ERR_NO_ROUTE,
+                      .message = arena_printf(r->arena, "API endpoint not found: " STR_FMT,
+                                              STR_ARG(r->path)));
+    return refuse(r, ERR_NO_ROUTE,
+                  .message = arena_printf(r->arena, "Unknown " STR_FMT " endpoint: " STR_FMT,
+                                          STR_ARG(exchange_param(exchange_of(r), "REQUEST_METHOD")),
+                                          STR_ARG(r->path)));
+}
+
+static void allow(struct request *r, unsigned methods)
+{
+    char text[ALLOW_TEXT];
+    size_t len = allow_header(text, sizeof(text), methods);
+
+    reply_header(r, "Allow", (struct str){ text, len });
 }
 
 static enum result find(struct request *r)
 {
-    const struct route_index *routes = worker_routes(exchange_of(r)->worker);
-    struct str unversioned = STR_NONE, other;
-    unsigned allowed = 0, more = 0;
-    char text[ALLOW_TEXT];
+    unsigned allowed = 0;
 
-    read_version(&unversioned, r);
-    if (route_find(&r->route, &allowed, r->params, routes, r->method, r->path))
-        return OK;
-    other = other_form(r, unversioned);
-    if (other.at && route_find(&r->route, &more, r->params, routes, r->method, other))
-        return OK;
-    allowed |= more;
-    if (!allowed && may_be_file(r)) {
+    if (find_row(r, &allowed))
+        return api_version_check(r);
+    if (!allowed && r->method == METHOD_GET && outside_api(r->path)) {
         r->route = &static_route;
         return OK;
     }
     if (!allowed)
-        return refuse(r, ERR_NO_ROUTE,
-                      .message =
-                          arena_printf(r->arena, "API endpoint not found: %.*s", STR_ARG(r->path)));
-    size_t len = allow_header(text, sizeof(text), allowed);
-    reply_header(r, "Allow", (struct str){ text, len });
+        return refuse_path(r);
+    allow(r, allowed);
     return refuse(r, ERR_METHOD);
 }
 
@@ -122,12 +109,35 @@ static struct str decoded_path(const struct request *r)
     return (struct str){ path, script.len + info.len };
 }
 
+static enum result read_path(struct request *r)
+{
+    struct str decoded = decoded_path(r);
+
+    if (path_normalise(&r->path, r->arena, decoded,
+                       exchange_param(exchange_of(r), "REQUEST_URI")) == OK)
+        return OK;
+    if (!str_is_text(decoded))
+        return ERR_INVALID_PATH;
+    return refuse(r, ERR_INVALID_PATH, .message = STR("Path traversal not allowed"));
+}
+
+void route_options(struct request *r)
+{
+    unsigned allowed = 0;
+
+    if (read_path(r) != OK)
+        return;
+    r->method = METHOD_COUNT;
+    if (!find_row(r, &allowed) && !allowed && outside_api(r->path))
+        allowed = 1U << METHOD_GET; /* of a file */
+    allow(r, allowed);
+}
+
 enum result stage_route(struct request *r)
 {
     if (r->method == METHOD_COUNT)
         return refuse_method(r);
-    TRY(path_normalise(&r->path, r->arena, decoded_path(r),
-                       exchange_param(exchange_of(r), "REQUEST_URI")));
+    TRY(read_path(r));
     TRY(find(r));
     if (r->route->timeout_s)
         r->deadline_us = r->received_us + r->route->timeout_s * US_PER_S;

@@ -1,6 +1,7 @@
 /* shape.c - the headers that every answer carries, errors included (http.md 5, 9, 12). */
 #include "common/auth/origin.h"
 #include "common/base/settings.h"
+#include "fcgi/api_version.h"
 #include "fcgi/pipeline.h"
 
 static const struct response_header cors[] = {
@@ -49,15 +50,12 @@ static bool wants_hsts(void)
 
 void shape_answer(struct request *r)
 {
-    const struct response_header version = { "X-API-Version",
-                                             r->version == 2 ? STR("v2") : STR("v1") };
-
     reply_header(r, "X-Request-ID", r->request_id);
     reply_header(r, "X-Trace-ID", r->trace_id);
     reply_header(r, "X-Span-ID", r->span_id);
     if (r->parent_span.at)
         reply_header(r, "X-Parent-Span-ID", r->parent_span);
-    response_defaults(r->response, &version, 1);
+    api_version_headers(r);
     shape_cors(r);
     response_defaults(r->response, security, COUNT(security));
     if (wants_hsts())

@@ -1,5 +1,7 @@
 /* test_route.c - paths, the route index and the API document. */
+#include "common/base/clock.h"
 #include "common/base/json.h"
+#include "fcgi/api_version.h"
 #include "fcgi/openapi.h"
 #include "fcgi/path.h"
 #include "fcgi/response.h"
@@ -439,6 +441,24 @@ static void a_reply_has_the_status_of_its_row(void **state)
     arena_free(arena);
 }
 
+static void the_end_of_a_version_comes_nearer(void **state)
+{
+    static const struct {
+        const char *day, *level;
+    } cases[] = {
+        { "2025-01-15", "warning" },  { "2026-05-01", "warning" }, { "2026-05-02", "critical" },
+        { "2026-05-31", "critical" }, { "2026-06-01", "sunset" },  { "2027-01-01", "sunset" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct utc day;
+
+        assert_true(utc_parse(&day, str_from(cases[i].day)));
+        assert_true(str_is(api_deprecation_level(day), cases[i].level));
+    }
+}
+
 /* The program's own rows: the index aborts on a fault, the parser on a duplicate key. */
 static void the_rows_of_the_program_are_sound(void **state)
 {
@@ -478,6 +498,7 @@ int main(void)
         cmocka_unit_test(the_document_is_json_and_holds_every_operation),
         cmocka_unit_test(the_document_tells_what_a_row_says),
         cmocka_unit_test(a_reply_has_the_status_of_its_row),
+        cmocka_unit_test(the_end_of_a_version_comes_nearer),
         cmocka_unit_test(the_rows_of_the_program_are_sound),
     };
 
