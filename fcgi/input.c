@@ -5,7 +5,10 @@
 #include "fcgi/input.h"
 
 #include "common/base/crypto.h"
+#include "common/base/log.h"
 #include "common/base/settings.h"
+
+#define QUERY_TEXT_MAX 500 /* characters, of a field that has no limit of its own (http.md 3) */
 
 static enum result refuse_field(struct request *r, const struct field_fault *fault)
 {
@@ -94,16 +97,39 @@ static bool names(const struct field *field, struct str name)
     return str_is(name, field->name) || (field->alias && str_is(name, field->alias));
 }
 
+static bool refuses_form(void)
+{
+    struct str mode = setting_str(SETTING_VALIDATION_MODE);
+
+    return mode.at ? str_is(mode, "blocking") : setting_flag(SETTING_VALIDATION_BLOCKING);
+}
+
+/* fault: a literal. */
+static void tell_form(struct request *r, struct str fault, struct str value)
+{
+    if (str_is(setting_str(SETTING_VALIDATION_MODE), "disabled"))
+        return;
+    log_event(LOG_WARNING, "lenient validation", "fault", log_str(fault), "value", log_str(value));
+    reply_header(r, "Warning", arena_printf(r->arena, "299 - \"" STR_FMT "\"", STR_ARG(fault)));
+}
+
 static enum result unknown_query(struct request *r, struct str name)
 {
     if (r->route->method != METHOD_GET)
         return OK;
-    if (setting_flag(SETTING_VALIDATION_BLOCKING))
+    if (refuses_form())
         return refuse(r, ERR_INVALID_QUERY, .field = str_cut(name, 64),
                       .message = arena_printf(r->arena, "Unknown query parameter: " STR_FMT,
                                               STR_ARG(str_cut(name, 64))));
-    reply_header(r, "Warning", STR("299 - \"Unknown query parameter\""));
+    tell_form(r, STR("Unknown query parameter"), str_cut(name, 64));
     return OK;
+}
+
+static enum result refuse_long(struct request *r, const struct field *field)
+{
+    return refuse(r, ERR_INVALID_QUERY, .field = str_from(field->name),
+                  .message = arena_printf(r->arena, "Parameter %s exceeds max length (%d)",
+                                          field->name, QUERY_TEXT_MAX));
 }
 
 static enum result read_parameter(struct request *r, struct str name, struct str value)
@@ -116,6 +142,8 @@ static enum result read_parameter(struct request *r, struct str name, struct str
             continue;
         if (r->given >> i & 1) /* the first value wins */
             return OK;
+        if (fields[i].type == FIELD_STR && !fields[i].max && str_characters(value) > QUERY_TEXT_MAX)
+            return refuse_long(r, &fields[i]);
         if (field_from_text(r->input, &fields[i], r->arena, value, &fault) != OK)
             return refuse_field(r, &fault);
         r->given |= UINT64_C(1) << i;
@@ -194,8 +222,8 @@ static enum result parse_body(struct json_object **out, struct request *r)
     struct json_fault fault = { .message = STR_NONE };
     enum result result = json_parse(out, r->arena, r->body, &limits, &fault);
 
-    if (result == ERR_INVALID_STRUCTURE && !setting_flag(SETTING_VALIDATION_BLOCKING)) {
-        reply_header(r, "Warning", STR("299 - \"JSON structure over a limit\""));
+    if (result == ERR_INVALID_STRUCTURE && !refuses_form()) {
+        tell_form(r, STR("JSON structure over a limit"), fault.message);
         result = json_parse(out, r->arena, r->body, &json_limits_wide, &fault);
     }
     if (result != OK)

@@ -1,8 +1,9 @@
 """The rules that every route keeps without doing anything for them, row by row of the API's own document."""
 
+import json
 import re
+import socket
 
-import httpx
 import pytest
 from cgi_request import ask, data  # noqa: F401 - a fixture
 from conftest import Server
@@ -27,6 +28,17 @@ def rows(anonymous):
 
 def allowed(reply):
     return set(reply.headers["allow"].split(", "))
+
+
+@pytest.fixture(scope="module")
+def document(anonymous):
+    return anonymous.get("/api/openapi.json").json()
+
+
+def operations(document, *methods):
+    """Method, concrete path, operation."""
+    return [(m.upper(), filled(path), op) for path, item in document["paths"].items()
+            for m, op in item.items() if m.upper() in methods]
 
 
 # --- Paths, versions, methods (http.md 2, 12) ---------------------------------------------------
@@ -150,3 +162,140 @@ def test_what_no_row_answers_is_told_apart(anonymous, method, path, status, erro
     reply = anonymous.request(method, path)
     assert (reply.status_code, reply.json()["error"]) == (status, error)
     assert reply.json()["message"] == error and reply.json()["trace_id"] == reply.headers["x-trace-id"]
+
+
+# --- Queries and bodies (http.md 3, 4) ----------------------------------------------------------
+
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.mark.parametrize("query, error", [
+    ("zzz=1", "Unknown query parameter: zzz"), ("zzz", None), ("zzz=", None),
+    ("zzz=%ff", "Invalid value for zzz"),
+    ("zzz=%00", "Invalid value for zzz"), ("%ff=1", "Invalid query parameter name"),
+    ("z" * 100 + "=1", "Unknown query parameter: " + "z" * 64),
+])
+def test_every_get_refuses_a_query_that_it_does_not_know(document, owner, query, error):
+    for _, path, _ in operations(document, "GET"):
+        reply = owner.get(f"{path}?{query}")
+        if error:
+            assert (reply.status_code, reply.json()["error"]) == (400, error), path
+        else:
+            assert reply.status_code == owner.get(path).status_code, path
+
+
+def test_a_value_is_not_longer_than_its_parameter_says(document, owner):
+    seen = 0
+    for _, path, operation in operations(document, "GET"):
+        for parameter in operation.get("parameters", []):
+            if parameter["in"] == "query" and parameter["schema"].get("type") == "string":
+                reply = owner.get(path, params={parameter["name"]: "a" * 2001})
+                assert reply.status_code in (400, 422), (path, parameter["name"])
+                seen += 1
+    assert seen
+
+
+def deep(n):
+    return b"[" * n + b"]" * n
+
+
+def wide(n):
+    return ",".join(f'"k{i}":1' for i in range(n)).encode()
+
+
+@pytest.mark.parametrize("headers, body, status, code, error", [
+    (JSON, b"{", 400, "INVALID_JSON", "Invalid JSON body"),
+    (JSON, b'{"a":1}x', 400, "INVALID_JSON", "Invalid JSON body"),
+    (JSON, b'{"a":"\xff"}', 400, "INVALID_JSON", "Invalid JSON body: Invalid UTF-8 encoding in request body"),
+    (JSON, b'{"a":1,"a":2}', 400, "INVALID_JSON", "Invalid JSON body"),
+    (JSON, b"[]", 400, "INVALID_BODY_TYPE", "Request body must be a JSON object"),
+    (JSON, b"null", 400, "INVALID_BODY_TYPE", "Request body must be a JSON object"),
+    (JSON, b'{"a":' + deep(12) + b"}", 400, "invalid_request_structure", "JSON nesting depth exceeds limit of 10"),
+    (JSON, b'{"a":[' + b"1," * 1000 + b"1]}", 400, "invalid_request_structure", "JSON array has 1001 items (max 1000)"),
+    (JSON, b"{" + wide(501) + b"}", 400, "invalid_request_structure", "JSON object has 501 keys (max 500)"),
+    ({}, b"{}", 415, "UNSUPPORTED_MEDIA_TYPE", "Content-Type header required for POST with body"),
+    ({"Content-Type": "text/plain"}, b"{}", 415, "UNSUPPORTED_MEDIA_TYPE",
+     "Unsupported Content-Type: text/plain. Expected application/json"),
+    ({"Content-Type": "application/x-www-form-urlencoded"}, b"a=1", 415, "UNSUPPORTED_MEDIA_TYPE",
+     "Unsupported Content-Type: application/x-www-form-urlencoded. Expected application/json"),
+    (JSON | {"Content-Encoding": "gzip"}, b"{}", 415, "UNSUPPORTED_MEDIA_TYPE",
+     "Unsupported Content-Encoding. Send the body as it is"),
+], ids=range(13))
+def test_every_body_is_refused_alike(document, owner, headers, body, status, code, error):
+    changing = operations(document, "POST", "PUT", "PATCH")
+    for method, path, _ in changing:
+        reply = owner.request(method, path, content=body, headers=headers)
+        assert (reply.status_code, reply.json()["error"][:len(error)]) == (status, error), path
+        if not path.startswith("/api/v2/"):
+            assert reply.json()["code"] == code
+    assert len(changing) > 2
+
+
+def test_a_body_is_taken_with_any_parameter_of_its_type_and_as_it_is(owner):
+    for headers in (JSON | {"Content-Encoding": "identity"}, {"Content-Type": "Application/JSON; charset=utf-8"},
+                    {"Content-Type": "text/json"}):
+        reply = owner.post("/api/v1/debates", content=b'{"task":7}', headers=headers)
+        assert reply.json()["field"] == "task"
+
+
+def raw(server, text):
+    """Status, headers, body of an answer to bytes as they are."""
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as s:
+        s.sendall(text)
+        answer = b""
+        while more := s.recv(65536):
+            answer += more
+    head, body = answer.split(b"\r\n\r\n", 1)
+    return int(head.split()[1]), head.decode().lower(), body
+
+
+@pytest.mark.parametrize("lines, status, code", [
+    (b"POST /api/v1/debates HTTP/1.1\r\nContent-Length: 209715200", 413, "PAYLOAD_TOO_LARGE"),
+    (b"POST /api/v1/debates HTTP/1.1\r\nContent-Length: -5", 400, "BAD_REQUEST"),
+    (b"POST /api/v1/debates HTTP/1.1\r\nContent-Length: many", 400, "BAD_REQUEST"),
+    (b"GET /healthz HTTP/1.1\r\nX: " + b"a" * 30000, 431, "HEADERS_TOO_LARGE"),
+    (b"GET /healthz HTTP/1.1\r\nHost: y", 400, "BAD_REQUEST"),
+], ids=["too large", "negative", "no number", "much header", "two hosts"])
+def test_what_the_web_server_refuses_has_the_same_form(server, lines, status, code):
+    got, head, body = raw(server, lines + b"\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert (got, json.loads(body)["code"]) == (status, code)
+    assert json.loads(body)["error"] == json.loads(body)["message"] and "content-type: application/json" in head
+
+
+def test_a_chunked_body_has_the_limit_of_its_row(server, owner):
+    size = 600000
+    chunked = (b"POST /api/v1/debates HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: " +
+               owner.headers["authorization"].encode() +
+               b"\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
+    status, _, body = raw(server, chunked + b"%x\r\n" % size + b"x" * size + b"\r\n0\r\n\r\n")
+    assert (status, json.loads(body)["code"]) == (413, "PAYLOAD_TOO_LARGE")
+
+
+DEEP = json.dumps({"task": "Ship on Friday?", "agents": ["demo", "demo-x"], "rounds": 1, "metadata": {"a": [[[[[[[[[[[1]]]]]]]]]]]}})
+
+
+@pytest.mark.parametrize("settings, status, warns", [
+    ({"ARAGORA_VALIDATION_BLOCKING": "true"}, 400, False),
+    ({"ARAGORA_VALIDATION_BLOCKING": "false"}, 200, True),
+    ({"ARAGORA_VALIDATION_MODE": "warn"}, 200, True),
+    ({"ARAGORA_VALIDATION_MODE": "disabled"}, 200, False),
+    ({"ARAGORA_VALIDATION_MODE": "blocking", "ARAGORA_VALIDATION_BLOCKING": "false"}, 400, False),
+])
+def test_a_setting_says_what_becomes_of_a_fault_of_form(tmp_path, settings, status, warns):
+    log = open(tmp_path / "log", "w+")
+    server = Server(stderr=log, ARAGORA_DISABLE_ALL_RATE_LIMITS="true", ARAGORA_WORKERS="1", **settings)
+    with server.client(server.key()) as client:
+        for reply in (client.get("/api/v1/debates?zzz=1"), client.post("/api/v1/debates", content=DEEP, headers=JSON)):
+            assert (reply.status_code, "warning" in reply.headers) == (status, warns)
+        assert client.post("/api/v1/debates?zzz=1", content=DEEP, headers=JSON).status_code == status
+        # A field that is wrong is wrong in every mode.
+        assert client.post("/api/v1/debates", content='{"task":7}', headers=JSON).status_code == 400
+    assert server.stop() == 0
+    log.seek(0)
+    assert log.read().count("lenient validation") == (3 if warns else 0)
+
+
+def test_an_unknown_mode_is_refused(data):  # noqa: F811
+    with pytest.raises(AssertionError, match="ARAGORA_VALIDATION_MODE"):
+        ask(data, "GET", "/healthz", ARAGORA_VALIDATION_MODE="maybe")

@@ -243,6 +243,21 @@ static void a_query_is_decoded_and_its_first_value_counts(void **state)
     }
 }
 
+static void a_text_without_a_limit_has_that_of_all_queries(void **state)
+{
+    char query[600] = "note=";
+
+    for (size_t length = 500; length <= 501; length++) {
+        struct sent sent = { &writes, query, JSON, "{\"task\":\"abc\"}" };
+
+        memset(query + 5, 'x', length);
+        struct request *r = request_of(*state, &sent);
+        assert_int_equal(input_read(r), length > 500 ? ERR_INVALID_QUERY : OK);
+        assert_true(length == 500 ||
+                    str_is(r->refusal.message, "Parameter note exceeds max length (500)"));
+    }
+}
+
 static void a_number_out_of_bounds_is_mended_where_the_field_says_so(void **state)
 {
     static const struct {
@@ -342,6 +357,7 @@ int main(void)
         TEST(broken_json_and_json_over_a_limit_are_refused),
         TEST(a_bad_name_in_the_path_is_refused),
         TEST(a_query_is_decoded_and_its_first_value_counts),
+        TEST(a_text_without_a_limit_has_that_of_all_queries),
         TEST(a_number_out_of_bounds_is_mended_where_the_field_says_so),
         TEST(a_body_fills_the_members_and_unknown_ones_do_not_matter),
         TEST(an_empty_body_will_do_where_nothing_is_required),
