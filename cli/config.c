@@ -2,9 +2,10 @@
 #include "cli/command.h"
 
 static const char *const types[] = {
-    [SETTING_TEXT] = "text", [SETTING_SECRET] = "secret", [SETTING_PATH] = "path",
-    [SETTING_LIST] = "list", [SETTING_WORD] = "word",     [SETTING_INT] = "integer",
-    [SETTING_REAL] = "real", [SETTING_FLAG] = "flag",
+    [SETTING_TEXT] = "text",         [SETTING_SECRET] = "secret", [SETTING_PATH] = "path",
+    [SETTING_LIST] = "list",         [SETTING_WORD] = "word",     [SETTING_INT] = "integer",
+    [SETTING_REAL] = "real",         [SETTING_FLAG] = "flag",     [SETTING_ORIGINS] = "origins",
+    [SETTING_NETWORKS] = "networks",
 };
 
 static const char *const origins[] = {

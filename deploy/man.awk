@@ -105,6 +105,7 @@ BEGIN {
     units["tokens"] = " tokens"; units["USD"] = " US dollars"
     types["TEXT"] = "Text"; types["SECRET"] = "Secret"; types["PATH"] = "Path"
     types["LIST"] = "List"; types["FLAG"] = "Flag"
+    types["ORIGINS"] = "List of origins"; types["NETWORKS"] = "List of networks"
 }
 
 FNR == 1 { file++ }

@@ -98,6 +98,26 @@ void response_defaults(struct response *response, const struct response_header *
             response->headers[response->header_count++] = headers[i];
 }
 
+bool response_has(struct response *response, const char *name)
+{
+    return find(response, response->header_count, name);
+}
+
+/* If-None-Match compares weakly (RFC 9110 13.1.2). */
+bool etag_known(struct str list, struct str etag)
+{
+    struct str tag;
+
+    while (str_split(&tag, &list, ',')) {
+        tag = str_trim(tag);
+        if (str_starts(tag, STR("W/")))
+            tag = str_slice(tag, 2, tag.len);
+        if (str_is(tag, "*") || str_eq(tag, etag))
+            return true;
+    }
+    return false;
+}
+
 enum result refuse_with(struct request *r, struct refusal refusal)
 {
     r->refusal = refusal;

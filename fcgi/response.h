@@ -26,6 +26,9 @@ int error_status(enum result result, int version);
 /* Adds those of different, constant headers that are not set yet. */
 void response_defaults(struct response *response, const struct response_header *headers,
                        size_t count);
+bool response_has(struct response *response, const char *name);
+/* Does If-None-Match name this tag? */
+bool etag_known(struct str list, struct str etag);
 /* The error of r->refusal as status, headers and body (decision 43). */
 void response_refuse(struct request *r);
 /* The headers' block as CGI wants it, with Content-Length (RFC 3875 6.3). */

@@ -162,6 +162,8 @@ static void check(const struct route_index *index, const struct route *route)
         fault(route, "a row that creates needs the database");
     if (route->creates && !route_creates(route))
         fault(route, "only POST creates");
+    if (route->etag && route->method != METHOD_GET)
+        fault(route, "only what is read has an ETag");
     if (fields_count(route->input) > 64) /* bits of request.given */
         fault(route, "more than 64 input fields");
 }

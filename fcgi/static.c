@@ -9,6 +9,7 @@
 #include "common/base/log.h"
 #include "common/base/settings.h"
 #include "fcgi/range.h"
+#include "fcgi/response.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -166,21 +167,6 @@ static bool is_hashed(struct str path)
     return false;
 }
 
-/* If-None-Match compares weakly (RFC 9110 13.1.2). */
-static bool is_known(struct str list, struct str etag)
-{
-    struct str tag;
-
-    while (str_split(&tag, &list, ',')) {
-        tag = str_trim(tag);
-        if (str_starts(tag, STR("W/")))
-            tag = str_slice(tag, 2, tag.len);
-        if (str_is(tag, "*") || str_eq(tag, etag))
-            return true;
-    }
-    return false;
-}
-
 /* ERR_UNAVAILABLE: it is being replaced at this moment. */
 static enum result read_part(struct str *out, struct request *r, const struct file *file,
                              const struct range *part)
@@ -241,7 +227,7 @@ static enum result send_file(struct request *r, const struct file *file)
     reply_header(r, "ETag", etag);
     reply_header(r, "Cache-Control",
                  lasting ? STR("public, max-age=31536000, immutable") : STR("no-cache"));
-    if (is_known(header(r, "if-none-match"), etag))
+    if (etag_known(header(r, "if-none-match"), etag))
         return reply_text(r, 304, NULL, STR(""));
     return send_part(r, file, type, wanted_range(r, etag));
 }

@@ -52,6 +52,7 @@ struct route {
     bool creates;   /* a repeat is known by its Idempotency-Key: answer with reply_commit(); POST
                        with 201 or 202 is so without saying it */
     bool raw_query; /* whatever it holds, nobody reads it */
+    bool etag;      /* GET: answered with 304 to a client that has the same already */
 
     const struct field *input;
     size_t input_size;

@@ -4,6 +4,7 @@
 #include "common/base/buf.h"
 #include "common/base/file.h"
 #include "common/base/log.h"
+#include "common/base/network.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,6 +73,44 @@ static bool word_allowed(const char *words, struct str value, const char **canon
     return false;
 }
 
+/* As a browser sends it, perhaps with a slash behind; "*" would let every site in. */
+static bool is_origin(struct str text)
+{
+    struct str scheme = str_starts(text, STR("https://")) ? STR("https://") : STR("http://");
+    struct str host = str_slice(text, scheme.len, text.len);
+
+    if (str_is(text, "*"))
+        return !setting_production();
+    if (str_ends(host, STR("/")))
+        host = str_slice(host, 0, host.len - 1);
+    for (size_t i = 0; i < host.len; i++)
+        if (strchr("/?#@ \t*", host.at[i]))
+            return false;
+    return str_starts(text, scheme) && host.len && host.at[0] != ':';
+}
+
+static bool is_network(struct str text)
+{
+    struct network network;
+
+    return str_is(text, "localhost") || network_parse(&network, text);
+}
+
+static bool each(bool (*is_good)(struct str text), struct str list)
+{
+    struct str part;
+
+    while (str_split(&part, &list, ','))
+        if (str_trim(part).len && !is_good(str_trim(part)))
+            return false;
+    return true;
+}
+
+static bool fits(const struct setting_row *row, struct str text)
+{
+    return (int64_t)text.len >= row->min && (int64_t)text.len <= row->max && str_is_text(text);
+}
+
 static bool check(enum setting setting)
 {
     const struct setting_row *row = &rows[setting];
@@ -97,7 +136,11 @@ static bool check(enum setting setting)
     case SETTING_SECRET:
     case SETTING_PATH:
     case SETTING_LIST:
-        return (int64_t)text.len >= row->min && (int64_t)text.len <= row->max && str_is_text(text);
+        return fits(row, text);
+    case SETTING_ORIGINS:
+        return fits(row, text) && each(is_origin, text);
+    case SETTING_NETWORKS:
+        return fits(row, text) && each(is_network, text);
     }
     return false;
 }

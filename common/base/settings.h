@@ -19,8 +19,10 @@ enum setting_type {
     SETTING_TEXT,
     SETTING_SECRET, /* a text that is never shown */
     SETTING_PATH,
-    SETTING_LIST, /* comma separated */
-    SETTING_WORD, /* one of the words in unit, separated by | */
+    SETTING_LIST,     /* comma separated */
+    SETTING_ORIGINS,  /* of those, scheme://host[:port], or * outside production */
+    SETTING_NETWORKS, /* of those, addresses, networks as 10.0.0.0/8, and localhost */
+    SETTING_WORD,     /* one of the words in unit, separated by | */
     SETTING_INT,
     SETTING_REAL,
     SETTING_FLAG,

@@ -1,5 +1,7 @@
 /* shape.c - the headers that every answer carries, errors included (http.md 5, 9, 12). */
 #include "common/auth/origin.h"
+#include "common/base/buf.h"
+#include "common/base/crypto.h"
 #include "common/base/settings.h"
 #include "fcgi/api_version.h"
 #include "fcgi/pipeline.h"
@@ -17,19 +19,23 @@ static const struct response_header cors[] = {
     { "Vary", STR("Origin") },
 };
 
-static const struct response_header security[] = {
-    { "X-Frame-Options", STR("DENY") },
-    { "X-Content-Type-Options", STR("nosniff") },
-    { "X-XSS-Protection", STR("1; mode=block") },
-    { "Referrer-Policy", STR("strict-origin-when-cross-origin") },
-    { "Content-Security-Policy",
-      STR("default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self'"
-          " data: https:; connect-src 'self' wss: https:; font-src 'self' data:;"
-          " frame-ancestors 'none'") },
+static const struct {
+    const char *name;
+    enum setting setting;
+} security[] = {
+    { "X-Frame-Options", SETTING_FRAME_OPTIONS },
+    { "X-Content-Type-Options", SETTING_CONTENT_TYPE_OPTIONS },
+    { "X-XSS-Protection", SETTING_XSS_PROTECTION },
+    { "Referrer-Policy", SETTING_REFERRER_POLICY },
+    { "Content-Security-Policy", SETTING_CSP },
+    { "Strict-Transport-Security", SETTING_HSTS_VALUE },
 };
 
-static const struct response_header hsts[] = {
-    { "Strict-Transport-Security", STR("max-age=31536000; includeSubDomains") },
+/* What no answer says else about being kept: it is somebody's, or changes (http.md 6.5). */
+static const struct response_header not_kept[] = {
+    { "Cache-Control", STR("no-store, no-cache, must-revalidate, max-age=0") },
+    { "Pragma", STR("no-cache") },
+    { "Expires", STR("0") },
 };
 
 void shape_cors(struct request *r)
@@ -48,8 +54,38 @@ static bool wants_hsts(void)
     return setting_given(SETTING_HSTS) ? setting_flag(SETTING_HSTS) : setting_production();
 }
 
+static void shape_security(struct request *r)
+{
+    struct response_header all[COUNT(security)];
+    size_t count = COUNT(security) - !wants_hsts(); /* the last */
+
+    if (!setting_flag(SETTING_SECURITY_HEADERS))
+        return;
+    for (size_t i = 0; i < count; i++)
+        all[i] = (struct response_header){ security[i].name, setting_str(security[i].setting) };
+    response_defaults(r->response, all, count);
+}
+
+/* 304 for what the client has. The hash costs 2 us for 3 KB, so only rows that are asked again and
+ * again for what seldom changes want it. */
+static void shape_etag(struct request *r)
+{
+    struct response *response = r->response;
+
+    if (response->status != 200 || !r->route || !r->route->etag)
+        return;
+    struct str etag = arena_printf(r->arena, "\"%.16s\"", sha256_hex(r->arena, response->body).at);
+    reply_header(r, "ETag", etag);
+    if (!etag_known(header(r, "if-none-match"), etag))
+        return;
+    response->status = 304;
+    response->type = NULL;
+    response->body = STR("");
+}
+
 void shape_answer(struct request *r)
 {
+    shape_etag(r);
     reply_header(r, "X-Request-ID", r->request_id);
     reply_header(r, "X-Trace-ID", r->trace_id);
     reply_header(r, "X-Span-ID", r->span_id);
@@ -57,7 +93,7 @@ void shape_answer(struct request *r)
         reply_header(r, "X-Parent-Span-ID", r->parent_span);
     api_version_headers(r);
     shape_cors(r);
-    response_defaults(r->response, security, COUNT(security));
-    if (wants_hsts())
-        response_defaults(r->response, hsts, COUNT(hsts));
+    shape_security(r);
+    if (!response_has(r->response, "Cache-Control"))
+        response_defaults(r->response, not_kept, COUNT(not_kept));
 }

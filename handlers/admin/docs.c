@@ -256,7 +256,7 @@ static enum result docs_stats_get(struct request *r)
     return reply(r, &out);
 }
 
-#define DOCUMENT .public = true, .no_database = true, .tag = "System"
+#define DOCUMENT .public = true, .etag = true, .no_database = true, .tag = "System"
 
 const struct route docs_routes[] = {
     { ROUTE(GET, "/api/v1/openapi.json", openapi_get), .alias = { "/api/v1/openapi" }, DOCUMENT,

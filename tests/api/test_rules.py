@@ -299,3 +299,129 @@ def test_a_setting_says_what_becomes_of_a_fault_of_form(tmp_path, settings, stat
 def test_an_unknown_mode_is_refused(data):  # noqa: F811
     with pytest.raises(AssertionError, match="ARAGORA_VALIDATION_MODE"):
         ask(data, "GET", "/healthz", ARAGORA_VALIDATION_MODE="maybe")
+
+
+# --- Headers of every answer, errors, what the client has (http.md 5, 6) ------------------------
+
+ORIGIN = {"Origin": "http://localhost:3000"}
+EVERY = ("access-control-allow-methods", "access-control-allow-headers", "access-control-expose-headers",
+         "access-control-max-age", "vary", "x-frame-options", "x-content-type-options", "x-xss-protection",
+         "referrer-policy", "content-security-policy", "x-request-id", "x-trace-id", "x-span-id", "x-api-version",
+         "cache-control")
+
+
+def answers(document, client):
+    """Of every row, and of each stage that refuses."""
+    for method, path, _ in operations(document, "GET", "POST", "PUT", "PATCH", "DELETE"):
+        yield client.request(method, path, headers=ORIGIN, content=b"[]" if method != "GET" else None)
+    bad = ORIGIN | {"Authorization": "Bearer nobody"}
+    for method, path, headers in (("GET", "/api/nope", ORIGIN), ("PUT", "/api/v1/debates", ORIGIN), ("TRACE", "/x", ORIGIN),
+                                  ("GET", "/api/v1/debates/%ff", ORIGIN), ("GET", "/api/v1/debates", bad),
+                                  ("GET", "/no/file", ORIGIN)):
+        yield client.request(method, path, headers=headers)
+
+
+def test_every_answer_has_the_headers_and_every_error_the_form(document, owner):
+    seen = set()
+    for reply in answers(document, owner):
+        what = f"{reply.request.method} {reply.request.url} {reply.status_code}"
+        assert not [name for name in EVERY if name not in reply.headers], what
+        assert reply.headers["access-control-allow-origin"] == ORIGIN["Origin"], what
+        assert reply.headers["access-control-allow-credentials"] == "true", what
+        assert reply.headers["cache-control"].startswith("no-store"), what
+        assert (reply.headers["pragma"], reply.headers["expires"]) == ("no-cache", "0"), what
+        seen.add(reply.status_code)
+        if reply.status_code < 400:
+            continue
+        error = reply.json()
+        assert reply.headers["content-type"] == "application/json" and not reply.content.endswith(b"\n"), what
+        assert isinstance(error["error"], str) and error["error"] == error["message"] and error["code"], what
+        assert error["trace_id"] == reply.headers["x-trace-id"], what
+    assert seen >= {200, 400, 401, 404, 405, 415, 501}
+
+
+def test_no_answer_names_a_header_twice(document, owner):
+    for reply in answers(document, owner):
+        names = [name for name, _ in reply.headers.multi_items() if name != "set-cookie"]
+        assert len(names) == len(set(names)), reply.request.url
+
+
+def test_what_the_client_has_is_304_until_it_changes(document, owner):
+    made = owner.post("/api/v1/debates", json={"task": "Ship on Friday?", "agents": ["demo", "demo-x"], "rounds": 1})
+    path = "/api/v1/debates/" + made.json()["debate_id"]
+    while owner.get(path).json()["status"] not in ("completed", "failed"):
+        pass
+    stable = ["/api/openapi.json", "/api/v1/debates", path, path + "/messages", path + "/events", "/api/v2/receipts"]
+    for url in stable:
+        first = owner.get(url)
+        etag = first.headers["etag"]
+        assert re.fullmatch('"[0-9a-f]{16}"', etag), url
+        for known in (etag, f"W/{etag}", f'"x", {etag}', "*"):
+            for method in ("GET", "HEAD"):
+                reply = owner.request(method, url, headers={"If-None-Match": known} | ORIGIN)
+                assert (reply.status_code, reply.content, reply.headers["etag"]) == (304, b"", etag), url
+                assert "content-type" not in reply.headers and reply.headers["vary"] == "Origin"
+        other = owner.get(url, headers={"If-None-Match": '"0123456789abcdef"'})
+        assert (other.status_code, other.content) == (200, first.content)
+    etag = owner.get("/api/v1/debates").headers["etag"]
+    owner.post("/api/v1/debates", json={"task": "Ship on Monday?", "agents": ["demo", "demo-x"], "rounds": 1})
+    assert owner.get("/api/v1/debates", headers={"If-None-Match": etag}).status_code == 200
+    assert "etag" not in owner.get("/healthz").headers
+    assert owner.get("/api/v1/debates/nobody", headers={"If-None-Match": "*"}).status_code == 404
+
+
+@pytest.mark.parametrize("settings, present, absent", [
+    ({}, {"x-frame-options": "DENY"}, {"strict-transport-security"}),
+    ({"ARAGORA_ENV": "production"}, {"strict-transport-security": "max-age=31536000; includeSubDomains"}, set()),
+    ({"ARAGORA_ENV": "production", "ARAGORA_HSTS_ENABLED": "false"}, {}, {"strict-transport-security"}),
+    ({"ARAGORA_HSTS_ENABLED": "true", "ARAGORA_STRICT_TRANSPORT_SECURITY": "max-age=9"},
+     {"strict-transport-security": "max-age=9"}, set()),
+    ({"ARAGORA_X_FRAME_OPTIONS": "SAMEORIGIN"}, {"x-frame-options": "SAMEORIGIN"}, set()),
+    ({"ARAGORA_X_CONTENT_TYPE_OPTIONS": "a"}, {"x-content-type-options": "a"}, set()),
+    ({"ARAGORA_X_XSS_PROTECTION": "0"}, {"x-xss-protection": "0"}, set()),
+    ({"ARAGORA_REFERRER_POLICY": "no-referrer"}, {"referrer-policy": "no-referrer"}, set()),
+    ({"ARAGORA_CONTENT_SECURITY_POLICY": "default-src 'none'"}, {"content-security-policy": "default-src 'none'"}, set()),
+    ({"ARAGORA_SECURITY_HEADERS_ENABLED": "false", "ARAGORA_HSTS_ENABLED": "true"}, {"x-api-version": "v2"},
+     {"x-frame-options", "content-security-policy", "strict-transport-security"}),
+])
+def test_security_headers_are_as_the_settings_say(data, settings, present, absent):  # noqa: F811
+    _, headers, _ = ask(data, "GET", "/healthz", **settings)
+    headers = {k.lower(): v for k, v in headers.items()}
+    assert {name: headers.get(name) for name in present} == present and not absent & set(headers)
+
+
+@pytest.mark.parametrize("settings, origin, allowed_", [
+    ({}, "https://aragora.ai", True), ({}, "http://localhost:3000", True), ({}, "http://localhost:3001", False),
+    ({}, "", False), ({}, "null", False), ({}, "https://aragora.ai.evil.example", False),
+    ({"ARAGORA_ENV": "production"}, "http://localhost:3000", False),
+    ({"ARAGORA_ALLOWED_ORIGINS": "https://a.example/, https://b.example:8443"}, "https://a.example", True),
+    ({"ARAGORA_ALLOWED_ORIGINS": "https://a.example/, https://b.example:8443"}, "https://b.example:8443", True),
+    ({"ARAGORA_ALLOWED_ORIGINS": "https://a.example"}, "https://aragora.ai", False),
+    ({"ARAGORA_ALLOWED_ORIGINS": "*"}, "https://any.example", True),
+    ({"ARAGORA_ALLOWED_ORIGINS": "*"}, "", False),
+    ({"ARAGORA_PUBLIC_URL": "https://x.example/aragora/"}, "https://x.example", True),
+])
+def test_an_origin_is_allowed_as_the_settings_say(data, settings, origin, allowed_):  # noqa: F811
+    for method in ("GET", "OPTIONS"):
+        _, headers, _ = ask(data, method, "/healthz", HTTP_ORIGIN=origin, **settings)
+        assert headers.get("Access-Control-Allow-Origin") == (origin if allowed_ else None)
+
+
+@pytest.mark.parametrize("settings", [
+    {"ARAGORA_ALLOWED_ORIGINS": "a.example"}, {"ARAGORA_ALLOWED_ORIGINS": "ftp://a.example"},
+    {"ARAGORA_ALLOWED_ORIGINS": "https://"}, {"ARAGORA_ALLOWED_ORIGINS": "https://a.example/path"},
+    {"ARAGORA_ALLOWED_ORIGINS": "https://a.example, b"}, {"ARAGORA_ALLOWED_ORIGINS": "https://*.a.example"},
+    {"ARAGORA_ALLOWED_ORIGINS": "*", "ARAGORA_ENV": "production"},
+])
+def test_an_origin_that_no_browser_sends_is_refused_at_the_start(data, settings):  # noqa: F811
+    with pytest.raises(AssertionError, match="ARAGORA_ALLOWED_ORIGINS"):
+        ask(data, "GET", "/healthz", **settings)
+
+
+def test_in_production_a_failure_of_ours_says_nothing_of_it(data):  # noqa: F811
+    away = {"ARAGORA_DB_BACKEND": "postgres", "ARAGORA_POSTGRES_DSN": "host=127.0.0.1 port=1",
+            "HTTP_AUTHORIZATION": "Bearer " + TOKEN, "ARAGORA_API_TOKEN": TOKEN}
+    for environment, error in (("development", "Database unavailable"), ("production", "Internal server error")):
+        status, headers, body = ask(data, "GET", "/api/v1/debates", ARAGORA_ENV=environment, **away)
+        assert (status, json.loads(body)["error"], json.loads(body)["retry_after"]) == (503, error, 1)
+        assert headers["retry-after"] == "1" and b"127.0.0.1" not in body
