@@ -113,20 +113,20 @@ static bool tells_of_the_end(const struct request *r)
 void api_version_headers(struct request *r)
 {
     static const struct response_header ours[] = {
-        { "X-API-Release", STR(ARAGORA_VERSION) },
-        { "X-API-Supported-Versions", STR("v1,v2") },
+        { STR("X-API-Release"), STR(ARAGORA_VERSION) },
+        { STR("X-API-Supported-Versions"), STR("v1,v2") },
     };
     static const struct response_header ending[] = {
-        { "X-API-Deprecated", STR("true") },
-        { "X-API-Sunset", STR(SUNSET_DAY) },
-        { "Sunset", STR(SUNSET_DATE) },
-        { "Deprecation", STR("true") },
+        { STR("X-API-Deprecated"), STR("true") },
+        { STR("X-API-Sunset"), STR(SUNSET_DAY) },
+        { STR("Sunset"), STR(SUNSET_DATE) },
+        { STR("Deprecation"), STR("true") },
     };
     static const struct response_header legacy[] = {
-        { "X-API-Legacy", STR("true") },
-        { "X-API-Migration", STR("Use /api/v2/ prefix for versioned endpoints") },
+        { STR("X-API-Legacy"), STR("true") },
+        { STR("X-API-Migration"), STR("Use /api/v2/ prefix for versioned endpoints") },
     };
-    const struct response_header version = { "X-API-Version",
+    const struct response_header version = { STR("X-API-Version"),
                                              r->version == 2 ? STR("v2") : STR("v1") };
 
     response_defaults(r->response, &version, 1);

@@ -9,8 +9,7 @@
 struct request;
 
 struct response_header {
-    const char *name; /* a literal */
-    struct str value;
+    struct str name, value; /* name: of a literal */
 };
 
 struct response {

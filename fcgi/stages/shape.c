@@ -7,35 +7,35 @@
 #include "fcgi/pipeline.h"
 
 static const struct response_header cors[] = {
-    { "Access-Control-Allow-Methods", STR("GET, POST, PUT, DELETE, PATCH, OPTIONS") },
-    { "Access-Control-Allow-Headers",
+    { STR("Access-Control-Allow-Methods"), STR("GET, POST, PUT, DELETE, PATCH, OPTIONS") },
+    { STR("Access-Control-Allow-Headers"),
       STR("Content-Type, X-Filename, Authorization, Accept, Origin, X-Requested-With, X-API-Version,"
           " X-Request-ID, X-Trace-ID, traceparent, X-Workspace-ID, X-Tenant-ID, X-Org-ID,"
           " X-CSRF-Token, X-API-Key, Idempotency-Key, If-None-Match, X-MFA-Code") },
-    { "Access-Control-Expose-Headers",
+    { STR("Access-Control-Expose-Headers"),
       STR("X-Trace-ID, X-Request-ID, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset,"
           " Retry-After, X-API-Version, Sunset, Deprecation, ETag, Idempotent-Replay") },
-    { "Access-Control-Max-Age", STR("3600") },
-    { "Vary", STR("Origin") },
+    { STR("Access-Control-Max-Age"), STR("3600") },
+    { STR("Vary"), STR("Origin") },
 };
 
 static const struct {
-    const char *name;
+    struct str name;
     enum setting setting;
 } security[] = {
-    { "X-Frame-Options", SETTING_FRAME_OPTIONS },
-    { "X-Content-Type-Options", SETTING_CONTENT_TYPE_OPTIONS },
-    { "X-XSS-Protection", SETTING_XSS_PROTECTION },
-    { "Referrer-Policy", SETTING_REFERRER_POLICY },
-    { "Content-Security-Policy", SETTING_CSP },
-    { "Strict-Transport-Security", SETTING_HSTS_VALUE },
+    { STR("X-Frame-Options"), SETTING_FRAME_OPTIONS },
+    { STR("X-Content-Type-Options"), SETTING_CONTENT_TYPE_OPTIONS },
+    { STR("X-XSS-Protection"), SETTING_XSS_PROTECTION },
+    { STR("Referrer-Policy"), SETTING_REFERRER_POLICY },
+    { STR("Content-Security-Policy"), SETTING_CSP },
+    { STR("Strict-Transport-Security"), SETTING_HSTS_VALUE },
 };
 
 /* What no answer says else about being kept: it is somebody's, or changes (http.md 6.5). */
 static const struct response_header not_kept[] = {
-    { "Cache-Control", STR("no-store, no-cache, must-revalidate, max-age=0") },
-    { "Pragma", STR("no-cache") },
-    { "Expires", STR("0") },
+    { STR("Cache-Control"), STR("no-store, no-cache, must-revalidate, max-age=0") },
+    { STR("Pragma"), STR("no-cache") },
+    { STR("Expires"), STR("0") },
 };
 
 void shape_cors(struct request *r)

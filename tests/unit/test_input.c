@@ -339,7 +339,7 @@ static void without_blocking_a_fault_of_form_only_warns(void **state)
             struct request *r = request_of(*state, &cases[i]);
 
             warned += input_read(r) == OK && r->response->header_count == 1 &&
-                      strcmp(r->response->headers[0].name, "Warning") == 0;
+                      str_is(r->response->headers[0].name, "Warning");
         }
         _exit(warned);
     }
