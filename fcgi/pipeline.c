@@ -201,6 +201,8 @@ void pipeline_run(struct exchange *exchange)
     }
     for (size_t i = 0; i < COUNT(stages) && result == OK; i++)
         result = stages[i].run(r);
+    if (result == ERR_TIMEOUT)
+        result = deadline_refuse(r);
     if (result != DONE) {
         if (r->refusal.result != result)
             r->refusal = (struct refusal){ .result = result };

@@ -47,6 +47,11 @@ enum result idempotency_replay(struct request *r);
 /* Lets the next of its repeats run. */
 void idempotency_end(struct request *r);
 
+/* Unless the client asks for another time; stages/deadline.c. */
+void deadline_set(struct request *r, int64_t seconds);
+/* ERR_TIMEOUT, with what 504 tells. */
+enum result deadline_refuse(struct request *r);
+
 /* Allow for what OPTIONS asks about; stages/route.c. */
 void route_options(struct request *r);
 

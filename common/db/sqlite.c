@@ -2,7 +2,7 @@
  *
  * Writers begin with BEGIN IMMEDIATE behind the segment's mutex. That mutex only orders them;
  * SQLite's lock protects the data, and its busy time of 5 s covers writers that do not know the
- * mutex (the sqlite3 shell, a backup). */
+ * mutex (the sqlite3 shell, a backup). Neither wait outlasts the session's deadline. */
 #include "common/db/backend.h"
 
 #include "common/base/buf.h"
@@ -12,8 +12,10 @@
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
-#define BUSY_MS        5000
+#define BUSY_US        (5 * US_PER_S)
+#define BUSY_PAUSE_US  (5 * US_PER_MS)
 #define PROGRESS_STEPS 20000 /* virtual machine steps between two looks at the clock */
 
 struct connection {
@@ -21,6 +23,7 @@ struct connection {
     struct segment *segment;
     bool locked; /* holds the segment's mutex */
     int64_t timeout_us, deadline_us, until_us;
+    int64_t busy_until_us; /* of the wait for another's lock */
     struct statement statements[STATEMENTS];
 };
 
@@ -35,7 +38,23 @@ static int interrupted(void *arg)
 {
     const struct connection *c = arg;
 
-    return c->until_us && monotonic_us() > c->until_us;
+    return c->until_us && monotonic_us() >= c->until_us;
+}
+
+/* Waits for another's lock, a piece at a time; 0: long enough. SQLite's own waiting knows no
+ * deadline. */
+static int wait_busy(void *arg, int tries)
+{
+    static const struct timespec pause = { .tv_nsec = BUSY_PAUSE_US * 1000 };
+    struct connection *c = arg;
+    int64_t now_us = monotonic_us();
+
+    if (tries == 0)
+        c->busy_until_us = now_us + BUSY_US;
+    if (now_us >= c->busy_until_us || (c->until_us && now_us >= c->until_us))
+        return 0;
+    (void)nanosleep(&pause, NULL);
+    return 1;
 }
 
 static enum result result_of(struct connection *c, int code)
@@ -47,7 +66,7 @@ static enum result result_of(struct connection *c, int code)
         return OK;
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-        return ERR_DATABASE_BUSY;
+        return interrupted(c) ? ERR_TIMEOUT : ERR_DATABASE_BUSY;
     case SQLITE_INTERRUPT:
         return ERR_TIMEOUT;
     case SQLITE_CONSTRAINT:
@@ -84,7 +103,7 @@ static void sqlite_close(void *connection)
 static enum result configure(struct connection *c, bool sync_full)
 {
     sqlite3_extended_result_codes(c->handle, 1);
-    sqlite3_busy_timeout(c->handle, BUSY_MS);
+    sqlite3_busy_handler(c->handle, wait_busy, c);
     sqlite3_db_config(c->handle, SQLITE_DBCONFIG_DQS_DML, 0, NULL);
     sqlite3_db_config(c->handle, SQLITE_DBCONFIG_DQS_DDL, 0, NULL);
     sqlite3_progress_handler(c->handle, PROGRESS_STEPS, interrupted, c);
@@ -245,12 +264,23 @@ static void unlock(struct connection *c)
     c->locked = false;
 }
 
+static enum result lock(struct connection *c)
+{
+    int64_t left_us = c->deadline_us ? c->deadline_us - monotonic_us() : BUSY_US;
+
+    if (left_us <= 0)
+        return ERR_TIMEOUT;
+    if (left_us >= BUSY_US)
+        return segment_writer_lock(c->segment, BUSY_US);
+    return segment_writer_lock(c->segment, left_us) == OK ? OK : ERR_TIMEOUT;
+}
+
 static enum result sqlite_begin(void *connection)
 {
     struct connection *c = connection;
 
     if (c->segment) {
-        TRY(segment_writer_lock(c->segment, 5 * US_PER_S));
+        TRY(lock(c));
         c->locked = true;
     }
     enum result result = sqlite_run(c, "BEGIN IMMEDIATE", NO_BINDS, NULL, NULL, NULL);

@@ -4,6 +4,13 @@
 
 #define ATTEMPTS 4 /* the first and three more */
 
+/* What was only read is dropped: who asked has given up, and the answer may be old. What has been
+ * written is told, or the client would do it again. */
+static bool is_late(const struct request *r)
+{
+    return r->method == METHOD_GET && monotonic_us() >= r->deadline_us;
+}
+
 /* A transaction that lost against another has written nothing, so the whole runs again, from the
  * response as the stages before left it: their headers stay. */
 static enum result handle(struct request *r)
@@ -19,6 +26,10 @@ static enum result handle(struct request *r)
         result = idempotency_replay(r);
         if (result == OK)
             result = r->route->handler(r);
+    }
+    if (result == DONE && is_late(r)) {
+        *r->response = before;
+        result = ERR_TIMEOUT;
     }
     return result;
 }

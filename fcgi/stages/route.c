@@ -140,6 +140,6 @@ enum result stage_route(struct request *r)
     TRY(read_path(r));
     TRY(find(r));
     if (r->route->timeout_s)
-        r->deadline_us = r->received_us + r->route->timeout_s * US_PER_S;
+        deadline_set(r, r->route->timeout_s);
     return OK;
 }

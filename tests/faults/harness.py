@@ -3,6 +3,7 @@ as they are, a PostgreSQL server that goes with the tests, and what must hold of
 
 import asyncio
 import collections
+import contextlib
 import json
 import os
 import pathlib
@@ -180,6 +181,19 @@ class Postgres:
         """What the statement prints; empty when it fails."""
         return subprocess.run([self.BIN / "psql", "-XAtqc", text, self.dsn(name)], capture_output=True,
                               text=True).stdout
+
+    @contextlib.contextmanager
+    def holding(self, name, statement):
+        """In a transaction that stays open meanwhile."""
+        process = subprocess.Popen([self.BIN / "psql", "-XAtq", self.dsn(name)], stdin=subprocess.PIPE,
+                                   stdout=subprocess.PIPE, text=True)
+        process.stdin.write(f"BEGIN; {statement}; SELECT 'held';\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "held\n"
+        try:
+            yield
+        finally:
+            process.communicate()
 
     def new_database(self):
         self.databases += 1

@@ -4,6 +4,7 @@
 #include "fcgi/api_version.h"
 #include "fcgi/openapi.h"
 #include "fcgi/path.h"
+#include "fcgi/pipeline.h"
 #include "fcgi/response.h"
 #include "fcgi/route_index.h"
 
@@ -441,6 +442,35 @@ static void a_reply_has_the_status_of_its_row(void **state)
     arena_free(arena);
 }
 
+/* As if it had taken its whole time. */
+static enum result slow_answer(struct request *r)
+{
+    r->deadline_us = 1;
+    reply_header(r, "X-Late", STR("1"));
+    return reply_text(r, 200, "text/plain", STR("late"));
+}
+
+static void what_was_read_too_late_is_dropped_and_what_was_written_told(void **state)
+{
+    static const struct route reads = { ROUTE(GET, "/slow", slow_answer), .public = true };
+    static const struct route writes = { ROUTE(POST, "/slow", slow_answer), .public = true };
+    static const struct route *const both[] = { &reads, &writes };
+    struct arena *arena = arena_new();
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(both); i++) {
+        struct request *r = &exchange_new(arena, (struct list){ 0 })->request;
+        bool kept = both[i] == &writes;
+
+        r->route = both[i];
+        r->method = both[i]->method;
+        r->deadline_us = INT64_MAX;
+        assert_int_equal(stage_handler(r), kept ? DONE : ERR_TIMEOUT);
+        assert_int_equal(r->response->header_count, kept);
+    }
+    arena_free(arena);
+}
+
 static void the_end_of_a_version_comes_nearer(void **state)
 {
     static const struct {
@@ -499,6 +529,7 @@ int main(void)
         cmocka_unit_test(the_document_tells_what_a_row_says),
         cmocka_unit_test(a_reply_has_the_status_of_its_row),
         cmocka_unit_test(the_end_of_a_version_comes_nearer),
+        cmocka_unit_test(what_was_read_too_late_is_dropped_and_what_was_written_told),
         cmocka_unit_test(the_rows_of_the_program_are_sound),
     };
 

@@ -462,6 +462,38 @@ static void a_statement_past_its_deadline_is_interrupted(void **state)
     assert_true(monotonic_us() - from < 10 * US_PER_S);
 }
 
+/* other holds what at.db then wants: the queue of writers, SQLite's lock, a row. */
+static enum result wait_for_another(const struct db_config *config)
+{
+    static const char *const update = "UPDATE meta SET value = value WHERE key = 'oldest_schema'";
+    CLEANUP(arena_cleanup) struct arena *arena = arena_new();
+    CLEANUP(db_cleanup) struct db *other = NULL;
+
+    assert_int_equal(db_open(&other, config), OK);
+    db_use(other, arena, ORG_DEFAULT);
+    CLEANUP(tx_end) struct tx held = { 0 }, tx = { 0 };
+    assert_int_equal(tx_begin(&held, other), OK);
+    assert_int_equal(db_run(NULL, db_system(other), update, NO_BINDS), OK);
+    db_deadline(at.db, monotonic_us() + 200 * US_PER_MS);
+    enum result result = tx_begin(&tx, at.db);
+    if (result == OK)
+        result = db_run(NULL, db_system(at.db), update, NO_BINDS);
+    db_deadline(at.db, 0);
+    return result;
+}
+
+static void nobody_waits_for_another_past_the_deadline(void **state)
+{
+    struct db_config stranger = at.config;
+    int64_t from = monotonic_us();
+
+    (void)state;
+    stranger.segment = NULL; /* as the sqlite3 shell, which does not queue */
+    assert_int_equal(wait_for_another(&at.config), ERR_TIMEOUT);
+    assert_int_equal(wait_for_another(&stranger), ERR_TIMEOUT);
+    assert_true(monotonic_us() - from < 4 * US_PER_S);
+}
+
 struct number {
     int64_t value;
 };
@@ -564,6 +596,7 @@ int main(void)
         cmocka_unit_test(writers_at_once_lose_and_repeat_no_number),
         cmocka_unit_test(a_killed_writer_leaves_nothing_behind_and_the_queue_goes_on),
         cmocka_unit_test(a_statement_past_its_deadline_is_interrupted),
+        cmocka_unit_test(nobody_waits_for_another_past_the_deadline),
         cmocka_unit_test(a_connection_lost_in_a_transaction_commits_nothing_of_it),
         cmocka_unit_test(a_deadline_ends_with_its_request_also_after_a_rollback),
     };
