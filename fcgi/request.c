@@ -93,12 +93,13 @@ static enum method method_of(struct str name)
     return METHOD_COUNT;
 }
 
-/* Forwarding headers count only from a proxy of ours (http.md 8). */
+/* Forwarding headers count only from a proxy of ours (http.md 8). X-Real-IP counts where the other
+ * is not sent: not every proxy replaces what its client wrote there. */
 static struct str client_address(const struct request *r, struct str peer)
 {
-    if (proxy_trusted(peer) && header(r, "x-real-ip").len)
-        return str_trim(header(r, "x-real-ip"));
-    return forwarded_address(peer, header(r, "x-forwarded-for"));
+    struct str list = header(r, "x-forwarded-for"), real = header(r, "x-real-ip");
+
+    return list.len || real.len ? forwarded_address(peer, list.len ? list : real) : peer;
 }
 
 struct list params_read(struct arena *arena, char **environment)

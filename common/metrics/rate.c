@@ -25,13 +25,19 @@ static struct bucket *find(struct segment *segment, uint64_t key, int64_t now_us
     return oldest;
 }
 
+static uint64_t bucket_key(struct str scope, struct str key)
+{
+    uint64_t hash = str_hash(scope) * UINT64_C(0x9e3779b97f4a7c15) ^ str_hash(key);
+
+    return hash ? hash : 1;
+}
+
 struct rate_answer rate_take(struct segment *segment, struct str scope, struct str key,
                              struct rate rate, int64_t now_us)
 {
     int64_t token_us = 60 * US_PER_S / rate.per_minute;
     int64_t room_us = token_us * rate.burst;
-    uint64_t hash = str_hash(scope) * UINT64_C(0x9e3779b97f4a7c15) ^ str_hash(key);
-    struct bucket *bucket = find(segment, hash ? hash : 1, now_us);
+    struct bucket *bucket = find(segment, bucket_key(scope, key), now_us);
     int64_t full_at = atomic_load(&bucket->full_at_us), next;
 
     if (token_us == 0) /* more than one a microsecond: no limit that could be told */
@@ -43,6 +49,19 @@ struct rate_answer rate_take(struct segment *segment, struct str scope, struct s
     } while (!atomic_compare_exchange_weak(&bucket->full_at_us, &full_at, next));
     return (struct rate_answer){ .allowed = true,
                                  .remaining = (room_us - (next - now_us)) / token_us };
+}
+
+/* A bucket that another client has taken over meanwhile was full, so nothing is owed. */
+void rate_give_back(struct segment *segment, struct str scope, struct str key, struct rate rate)
+{
+    uint64_t hash = bucket_key(scope, key);
+    struct bucket *ways = segment_buckets(segment, hash);
+
+    for (int i = 0; i < BUCKET_WAYS; i++)
+        if (atomic_load_explicit(&ways[i].key, memory_order_acquire) == hash) {
+            atomic_fetch_sub(&ways[i].full_at_us, 60 * US_PER_S / rate.per_minute);
+            return;
+        }
 }
 
 int64_t rate_tracked(struct segment *segment, int64_t now_us)

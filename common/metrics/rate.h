@@ -24,6 +24,9 @@ struct rate_answer {
 struct rate_answer rate_take(struct segment *segment, struct str scope, struct str key,
                              struct rate rate, int64_t now_us);
 
+/* The token that was just taken, where something else then refused the request. */
+void rate_give_back(struct segment *segment, struct str scope, struct str key, struct rate rate);
+
 /* Clients whose bucket is not full. */
 int64_t rate_tracked(struct segment *segment, int64_t now_us);
 

@@ -101,7 +101,7 @@ static enum result admit_probe(struct request *r)
     return OK;
 }
 
-enum result stage_authenticate(struct request *r)
+static enum result authenticate(struct request *r)
 {
     struct worker *worker = exchange_of(r)->worker;
     struct str token = sent_token(r);
@@ -120,4 +120,14 @@ enum result stage_authenticate(struct request *r)
         return r->route->no_database ? OK : worker_database_fault(worker);
     db_use(r->db, r->arena, r->who.org_id);
     return OK;
+}
+
+/* Who sends a credential that is not good counts as one without: guessing has a limit too. */
+enum result stage_authenticate(struct request *r)
+{
+    enum result result = authenticate(r);
+
+    if (result == ERR_AUTH_REQUIRED || result == ERR_AUTH_INVALID)
+        TRY(stage_rate_limit(r));
+    return result;
 }

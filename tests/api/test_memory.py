@@ -22,8 +22,8 @@ JSON = {"Content-Type": "application/json"}
 @pytest.fixture(scope="module")
 def pair():
     server = Server(ARAGORA_WORKERS="2", ARAGORA_RATE_LIMIT_ADMIN="100000000",
-                    ARAGORA_RATE_LIMIT_DEBATE_CREATE="100000000", ARAGORA_DEMO_DELAY_MS="0",
-                    ARAGORA_LOG_LEVEL="ERROR")
+                    ARAGORA_RATE_LIMIT_DEBATE_CREATE="100000000", ARAGORA_RATE_LIMIT_ORGANIZATION="100000000",
+                    ARAGORA_DEMO_DELAY_MS="0", ARAGORA_LOG_LEVEL="ERROR")
     yield server
     assert server.stop() == 0
 

@@ -118,7 +118,7 @@ def test_refusals_by_a_rate_limit_are_counted(strict):
     assert statuses == [200] * 6 + [429] * 3
     assert value(after, hits, limit_type="default") - value(before, hits, limit_type="default") == 3
     assert value(after, hits, limit_type="create") == 0
-    assert value(after, "aragora_rate_limit_tokens_tracked") == 1
+    assert value(after, "aragora_rate_limit_tokens_tracked") == 2  # the key's owner and the organisation
 
 
 def test_where_a_token_is_set_it_is_asked_for(strict):

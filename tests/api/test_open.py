@@ -17,6 +17,7 @@ DEBATE = {"task": "Ship on Friday?", "agents": ["demo", "demo-x"], "rounds": 1}
 @pytest.fixture(scope="module")
 def opened():
     server = Server(ARAGORA_OFFLINE="true", ARAGORA_RATE_LIMIT_ADMIN="1", ARAGORA_RATE_LIMIT_DEBATE_CREATE="1",
+                    ARAGORA_RATE_LIMIT_PUBLIC="1000",
                     ARAGORA_BURST_MULTIPLIER="1", ARAGORA_DEMO_DELAY_MS="0")
     yield server
     assert server.stop() == 0

@@ -50,6 +50,24 @@ static void the_burst_passes_and_then_the_rate(void **state)
     assert_int_equal(answer.remaining, 2); /* full, never more than full */
 }
 
+static void what_is_given_back_can_be_taken_again(void **state)
+{
+    const struct rate rate = { .per_minute = 60, .burst = 2 };
+    int64_t now = 2000 * US_PER_S;
+
+    (void)state;
+    rate_give_back(segment, STR("t6"), STR("a"), rate); /* nobody has taken any */
+    assert_int_equal(rate_take(segment, STR("t6"), STR("a"), rate, now).remaining, 1);
+    assert_int_equal(rate_take(segment, STR("t6"), STR("a"), rate, now).remaining, 0);
+    rate_give_back(segment, STR("t6"), STR("a"), rate);
+    assert_true(rate_take(segment, STR("t6"), STR("a"), rate, now).allowed);
+    assert_false(rate_take(segment, STR("t6"), STR("a"), rate, now).allowed);
+    rate_give_back(segment, STR("t6"), STR("a"), rate);
+    rate_give_back(segment, STR("t6"), STR("a"), rate);
+    rate_give_back(segment, STR("t6"), STR("a"), rate);
+    assert_int_equal(rate_take(segment, STR("t6"), STR("a"), rate, now).remaining, 1); /* full */
+}
+
 static void a_new_segment_over_an_old_file_keeps_the_buckets(void **state)
 {
     const struct rate rate = { .per_minute = 1, .burst = 1 };
@@ -115,6 +133,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_burst_passes_and_then_the_rate),
+        cmocka_unit_test(what_is_given_back_can_be_taken_again),
         cmocka_unit_test(a_new_segment_over_an_old_file_keeps_the_buckets),
         cmocka_unit_test(processes_at_once_pass_no_more_than_burst_and_rate),
         cmocka_unit_test(more_clients_than_places_are_all_served),
