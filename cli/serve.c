@@ -9,7 +9,10 @@
 #include "cli/supervise.h"
 #include "cli/web_server.h"
 
+#include "common/base/clock.h"
 #include "common/base/file.h"
+#include "common/base/segment.h"
+#include "common/metrics/metrics.h"
 #include "common/store/apikey.h"
 #include "handlers/handler.h"
 
@@ -31,6 +34,7 @@ struct server {
     int port;
     int stream_port; /* 0: none */
     const struct front *front;
+    struct segment *segment; /* NULL: it cannot be opened */
 };
 
 /* Non-blocking: several workers wake for one connection. -1 with errno. */
@@ -200,6 +204,15 @@ static void announce(void *context)
     fflush(stdout);
 }
 
+/* Whoever spreads requests over several servers sees it at the next probe. */
+static void begin_drain(void *context)
+{
+    const struct server *server = context;
+
+    metric_set(server->segment, METRIC_DRAINING_UNTIL,
+               utc_now().us / US_PER_S + (int64_t)setting_real(SETTING_DRAIN) + 1);
+}
+
 /* The children read the same settings from the environment; a flag must reach them too. The web
  * server is in sbin, which is not on everyone's path. */
 static void share_settings(struct arena *arena)
@@ -303,7 +316,15 @@ static int run(const struct arguments *arguments)
     free(data);
     if (!supervisor)
         return EXIT_FAILED;
-    if (supervise(supervisor, is_ready, announce, &server))
+    if (segment_open(&server.segment, setting_cstr(SETTING_DATA_DIR)) != OK)
+        fputs("aragora: no shared memory: limits and readiness cannot be told\n", stderr);
+    metric_set(server.segment, METRIC_DRAINING_UNTIL, 0); /* of the one before */
+    if (setting_real(SETTING_DRAIN) > 0)
+        supervisor_drain(supervisor, begin_drain,
+                         (int64_t)(setting_real(SETTING_DRAIN) * (double)US_PER_S));
+    bool stopped = supervise(supervisor, is_ready, announce, &server);
+    segment_close(server.segment);
+    if (stopped)
         return EXIT_DONE;
     fprintf(stderr, "aragora: not ready after %lld s; see log/%s.log in %s\n",
             (long long)(supervisor_times.ready_us / US_PER_S), server.front->name,

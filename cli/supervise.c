@@ -32,6 +32,8 @@ struct supervisor {
     const struct supervisor_times *times;
     struct child *children;
     size_t count, room;
+    void (*begin_drain)(void *context); /* NULL: none */
+    int64_t drain_us;
     sigset_t signals, before; /* before: the mask that the children get */
 };
 
@@ -198,6 +200,31 @@ static void stop_all(struct supervisor *supervisor)
         stop_stage(supervisor, stage);
 }
 
+void supervisor_drain(struct supervisor *supervisor, void (*begin)(void *context), int64_t drain_us)
+{
+    supervisor->begin_drain = begin;
+    supervisor->drain_us = drain_us;
+}
+
+static bool is_stop(int number)
+{
+    return number == SIGINT || number == SIGTERM;
+}
+
+static void drain(struct supervisor *supervisor, void *context)
+{
+    int64_t until = monotonic_us() + supervisor->drain_us;
+    bool again = false;
+
+    supervisor->begin_drain(context);
+    while (!again && monotonic_us() < until) {
+        reap(supervisor);
+        int64_t next = start_due(supervisor);
+
+        again = is_stop(wait_signal(supervisor, next < until ? next : until));
+    }
+}
+
 bool supervise(struct supervisor *supervisor, bool (*ready)(void *context),
                void (*announce)(void *context), void *context)
 {
@@ -215,9 +242,10 @@ bool supervise(struct supervisor *supervisor, bool (*ready)(void *context),
         }
         if (!announced && next > monotonic_us() + times->probe_us)
             next = monotonic_us() + times->probe_us;
-        int number = wait_signal(supervisor, next);
-        told = number == SIGINT || number == SIGTERM;
+        told = is_stop(wait_signal(supervisor, next));
     }
+    if (told && announced && supervisor->begin_drain)
+        drain(supervisor, context);
     stop_all(supervisor);
     return told;
 }

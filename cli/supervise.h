@@ -31,6 +31,10 @@ struct supervisor *supervisor_new(struct arena *arena, const struct supervisor_t
 void supervisor_add(struct supervisor *supervisor, const char *const *argv, int input, int stop,
                     int stage);
 
+/* When told to stop, calls begin() first, and goes on for so long or until told again. */
+void supervisor_drain(struct supervisor *supervisor, void (*begin)(void *context),
+                      int64_t drain_us);
+
 /* Starts and watches until SIGINT or SIGTERM (true), or until ready() has not said true in time
  * (false); then ends all. announce() is called once, when ready. */
 bool supervise(struct supervisor *supervisor, bool (*ready)(void *context),

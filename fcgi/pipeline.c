@@ -210,6 +210,8 @@ void pipeline_run(struct exchange *exchange)
     }
     if (r->refusal.result == ERR_DATABASE)
         exchange->worker->doubted = true;
+    if (r->refusal.result == ERR_DATABASE || r->refusal.result == ERR_SCHEMA_OLD)
+        reply_header(r, "X-Aragora-Degraded", STR("true"));
     shape_answer(r);
     int64_t took_us = monotonic_us() - r->received_us;
     count_answer(r, took_us);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #define REDACTED   "[REDACTED]"
+#define SECRET_MIN 8    /* bytes of one that is searched for */
 #define LINE_BYTES 1024 /* of an ordinary line */
 
 static struct {
@@ -16,7 +17,9 @@ static struct {
     enum log_level level;
     enum log_format format;
     char host[64];
-} state = { "aragora", LOG_INFO, LOG_TEXT, "" };
+    struct str secrets[LOG_SECRETS];
+    size_t secret_count;
+} state = { .program = "aragora", .level = LOG_INFO, .format = LOG_TEXT };
 
 static _Thread_local struct str current_request, current_trace;
 
@@ -29,6 +32,12 @@ void log_open(const char *program, enum log_level level, enum log_format format)
     state.format = format;
     if (gethostname(state.host, sizeof(state.host) - 1) != 0)
         state.host[0] = '\0';
+}
+
+void log_hide(struct str secret)
+{
+    if (secret.len >= SECRET_MIN && state.secret_count < LOG_SECRETS)
+        state.secrets[state.secret_count++] = secret;
 }
 
 bool log_wants(enum log_level level)
@@ -104,13 +113,29 @@ static bool looks_secret(struct str value)
     return false;
 }
 
+static bool holds_secret(struct str value)
+{
+    size_t at;
+
+    for (size_t i = 0; i < state.secret_count; i++)
+        if (value.len >= state.secrets[i].len && str_find(&at, value, state.secrets[i]))
+            return true;
+    return looks_secret(value);
+}
+
+/* What a client calls its request may be a secret too. */
+static struct str shown(struct str id)
+{
+    return holds_secret(id) ? STR(REDACTED) : id;
+}
+
 static void add_value(struct buf *line, const char *name, const char *value)
 {
     struct str text = str_from(value);
 
     if (!value)
         text = STR("-");
-    else if (names_a_secret(name) || looks_secret(text))
+    else if (names_a_secret(name) || holds_secret(text))
         text = STR(REDACTED);
     if (!str_is_text(text))
         text = STR("(not text)");
@@ -134,7 +159,7 @@ static void text_head(struct buf *line, enum log_level level, const char *event)
     buf_str(line, level_name);
     buf_add(line, "        ", level_name.len < 8 ? 8 - level_name.len : 0);
     buf_str(line, STR("] ["));
-    buf_str(line, current_request.len ? current_request : STR("-"));
+    buf_str(line, current_request.len ? shown(current_request) : STR("-"));
     buf_str(line, STR("] "));
     buf_str(line, str_from(state.program));
     buf_str(line, STR(" - "));
@@ -162,9 +187,9 @@ static void json_head(struct buf *line, enum log_level level, const char *file, 
     buf_json_str(line, str_from(state.host));
     if (current_request.len) {
         buf_str(line, STR(",\"context\":{\"request_id\":"));
-        buf_json_str(line, current_request);
+        buf_json_str(line, shown(current_request));
         buf_str(line, STR(",\"trace_id\":"));
-        buf_json_str(line, current_trace);
+        buf_json_str(line, shown(current_trace));
         buf_char(line, '}');
     }
     if (level >= LOG_ERROR)

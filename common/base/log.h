@@ -1,8 +1,8 @@
 /* log.h - one line per event, text or JSON, to standard error.
  *
- * A line is an event name and key=value pairs. Values under a name that speaks of a secret, and
- * values that look like one, are replaced (http.md 10). common/ returns errors, programs log
- * them: once, where they decide. */
+ * A line is an event name and key=value pairs. Values under a name that speaks of a secret, values
+ * that look like one, and those that hold one told by log_hide() are replaced (http.md 10). common/
+ * returns errors, programs log them: once, where they decide. */
 #ifndef ARAGORA_LOG_H
 #define ARAGORA_LOG_H
 
@@ -14,6 +14,11 @@ enum log_format { LOG_TEXT, LOG_JSON };
 /* Read once at start. program: a literal. */
 void log_open(const char *program, enum log_level level, enum log_format format);
 bool log_wants(enum log_level level);
+
+/* Never written from here on, by its value; borrowed. Short ones would hide common words: they are
+ * passed over. At start, at most LOG_SECRETS. */
+#define LOG_SECRETS 64
+void log_hide(struct str secret);
 
 /* The request or job whose lines follow, on this thread. Borrowed until changed. */
 void log_context(struct str request_id, struct str trace_id);

@@ -291,6 +291,37 @@ bool setting_production(void)
     return true;
 }
 
+/* Of postgresql://user:password@host/ and of "host=h password=p"; STR_NONE: it has none. */
+static struct str password_of(struct str secret)
+{
+    struct str scheme = STR("://"), key = STR("password="), part = STR_NONE, password;
+    size_t at;
+
+    if (str_find(&at, secret, key)) {
+        part = str_slice(secret, at + key.len, secret.len);
+        (void)str_split(&password, &part, ' ');
+        return str_trim(password);
+    }
+    if (!str_find(&at, secret, scheme))
+        return STR_NONE;
+    part = str_slice(secret, at + scheme.len, secret.len);
+    (void)str_split(&password, &part, ':'); /* the user */
+    at = part.len;
+    while (at && part.at[at - 1] != '@')
+        at--;
+    return at ? str_slice(part, 0, at - 1) : STR_NONE;
+}
+
+static void hide_secrets(void)
+{
+    for (enum setting i = 0; i < SETTING_COUNT; i++) {
+        if (rows[i].type != SETTING_SECRET)
+            continue;
+        log_hide(setting_str(i));
+        log_hide(password_of(setting_str(i)));
+    }
+}
+
 void setting_log_open(const char *program)
 {
     static const char *const words[] = { "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL" };
@@ -299,6 +330,7 @@ void setting_log_open(const char *program)
 
     while (level < LOG_CRITICAL && !str_is(setting_str(SETTING_LOG_LEVEL), words[level]))
         level++;
+    hide_secrets();
     bool json = str_is(format, "json") || (!format.len && setting_production());
     log_open(program, level, json ? LOG_JSON : LOG_TEXT);
 }

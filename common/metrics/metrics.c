@@ -34,6 +34,12 @@ void metric_set(struct segment *segment, enum metric metric, int64_t value)
         atomic_store_explicit(&segment_cells(segment)[metric], value, memory_order_relaxed);
 }
 
+int64_t metric_get(struct segment *segment, enum metric metric)
+{
+    return segment ? atomic_load_explicit(&segment_cells(segment)[metric], memory_order_relaxed)
+                   : 0;
+}
+
 static bool same_name(enum metric a, enum metric b)
 {
     return strcmp(rows[a].name, rows[b].name) == 0;

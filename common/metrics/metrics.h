@@ -21,6 +21,8 @@ enum metric {
 void metric_add(struct segment *segment, enum metric metric, int64_t n);
 void metric_set(struct segment *segment, enum metric metric, int64_t value);
 
+int64_t metric_get(struct segment *segment, enum metric metric); /* segment NULL: 0 */
+
 /* Prometheus text format 0.0.4. endpoints[i] is the path that answers_endpoint() gave place
  * i; NULL: not shown. */
 void metrics_write(struct buf *out, struct segment *segment,

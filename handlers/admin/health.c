@@ -7,6 +7,7 @@
 #include "common/base/settings.h"
 #include "common/base/version.h"
 #include "common/db/migrate.h"
+#include "common/metrics/metrics.h"
 #include "handlers/handler.h"
 
 extern const struct route health_routes[];
@@ -28,9 +29,11 @@ static const struct field status_out[] = {
     { 0 },
 };
 
-static enum result health_alive(struct request *r)
+static bool draining(const struct request *r)
 {
-    return reply(r, &(struct status){ STR("ok") });
+    int64_t until_s = metric_get(request_segment(r), METRIC_DRAINING_UNTIL);
+
+    return until_s && utc_now().us / US_PER_S < until_s;
 }
 
 static enum result health_live(struct request *r)
@@ -46,11 +49,20 @@ static enum result answer(struct request *r, bool ready, const void *object)
     return reply_status(r, r->route->unready_status, object);
 }
 
+/* Alive as before while it drains; who asks here wants to know whether to send requests. */
+static enum result health_alive(struct request *r)
+{
+    bool stops = draining(r);
+
+    return answer(r, !stops, &(struct status){ stops ? STR("draining") : STR("ok") });
+}
+
 struct checks {
-    bool startup_complete, handlers_initialized, storage_initialized;
+    bool degraded_mode, startup_complete, handlers_initialized, storage_initialized;
 };
 
 static const struct field checks_out[] = {
+    { FIELD(struct checks, degraded_mode), .doc = "true: not degraded" },
     { FIELD(struct checks, startup_complete), .doc = "The worker is initialised" },
     { FIELD(struct checks, handlers_initialized), .doc = "The routes are loaded" },
     { FIELD(struct checks, storage_initialized), .doc = "The database is open and migrated" },
@@ -58,32 +70,78 @@ static const struct field checks_out[] = {
 };
 
 struct ready {
-    struct str status;
+    struct str status, reason;
     struct checks checks;
     double latency_ms;
     bool fast_probe;
+    struct str full_validation;
 };
 
 static const struct field ready_out[] = {
     { FIELD(struct ready, status), .doc = "ready or not_ready" },
+    { FIELD(struct ready, reason), .doc = "Why not" },
     { FIELD_INSIDE(struct ready, checks, checks_out), .doc = "What readiness needs" },
     { FIELD(struct ready, latency_ms), .doc = "Time of the check" },
     { FIELD(struct ready, fast_probe), .doc = "Memory only, no network" },
+    { FIELD(struct ready, full_validation), .doc = "Where the parts are really asked" },
     { 0 },
 };
 
 static enum result health_ready(struct request *r)
 {
-    bool stored = r->db != NULL;
+    bool stored = r->db != NULL, stops = draining(r);
     int64_t hundredths = (monotonic_us() - r->received_us) / 10;
     struct ready ready = {
-        .status = stored ? STR("ready") : STR("not_ready"),
-        .checks = { true, true, stored },
+        .status = stored && !stops ? STR("ready") : STR("not_ready"),
+        .reason = stops     ? STR("The server is about to stop")
+                  : !stored ? STR("The database is not there or not migrated")
+                            : STR_NONE,
+        .checks = { stored, true, true, stored },
         .latency_ms = (double)hundredths / 100,
         .fast_probe = true,
+        .full_validation = STR("/readyz/dependencies"),
     };
 
-    return answer(r, stored, &ready);
+    return answer(r, stored && !stops, &ready);
+}
+
+struct parts {
+    bool storage, shared_memory;
+};
+
+static const struct field parts_out[] = {
+    { FIELD(struct parts, storage), .doc = "The database answers and is migrated" },
+    { FIELD(struct parts, shared_memory), .doc = "Rate limits and metrics of this host" },
+    { 0 },
+};
+
+struct dependencies {
+    struct str status;
+    struct parts checks;
+    double latency_ms;
+};
+
+static const struct field dependencies_out[] = {
+    { FIELD(struct dependencies, status), .doc = "ready or not_ready" },
+    { FIELD_INSIDE(struct dependencies, checks, parts_out), .doc = "What was asked" },
+    { FIELD(struct dependencies, latency_ms), .doc = "Time of the check" },
+    { 0 },
+};
+
+static bool database_answers(struct request *r)
+{
+    return r->db && db_migrated(r->db) == OK;
+}
+
+static enum result health_dependencies(struct request *r)
+{
+    struct parts parts = { database_answers(r), request_segment(r) != NULL };
+    bool ready = parts.storage && parts.shared_memory && !draining(r);
+    int64_t hundredths = (monotonic_us() - r->received_us) / 10;
+    struct dependencies out = { ready ? STR("ready") : STR("not_ready"), parts,
+                                (double)hundredths / 100 };
+
+    return answer(r, ready, &out);
 }
 
 struct health {
@@ -182,7 +240,7 @@ static struct status state(bool good)
 /* 200 in every state: who wants a status code asks /readyz. */
 static enum result health_summary_v2(struct request *r)
 {
-    bool stored = r->db && db_migrated(r->db) == OK;
+    bool stored = database_answers(r);
     bool shared = request_segment(r) != NULL;
     struct health_v2 health = {
         .status = stored && shared ? STR("healthy") : STR("degraded"),
@@ -200,11 +258,15 @@ static enum result health_summary_v2(struct request *r)
 
 const struct route health_routes[] = {
     { ROUTE(GET, "/healthz", health_alive), .alias = { "/health", "/api/healthz" }, PROBE,
-      .no_database = true, .reply = status_out, .doc = "Does the process live?" },
+      .no_database = true, .unready_status = 503, .reply = status_out,
+      .doc = "Does the process live, and is not about to stop?" },
     { ROUTE(GET, "/livez", health_live), PROBE, .no_database = true, .reply = status_out,
       .doc = "Does the process live? For orchestrators" },
     { ROUTE(GET, "/readyz", health_ready), .alias = { "/ready", "/api/readyz" }, PROBE,
       .unready_status = 503, .reply = ready_out, .doc = "May requests be sent here?" },
+    { ROUTE(GET, "/readyz/dependencies", health_dependencies), PROBE, .timeout_s = 5,
+      .unready_status = 503, .reply = dependencies_out,
+      .doc = "The same, asking the database itself" },
     { ROUTE(GET, "/api/v1/health", health_summary), .alias = { "/api/health" }, PROBE,
       .unready_status = 503, .reply = health_out, .doc = "State, version and uptime" },
     { ROUTE(GET, "/api/v2/health", health_summary_v2), PROBE, .timeout_s = 5,

@@ -407,11 +407,17 @@ static void a_log_line_has_its_shape_and_no_secret(void **state)
         { "cv", "x", "cv=x" },
         { "database_connection_string", "x", "database_connection_string=[REDACTED]" },
         { "reason", "Bearer abcdefghijkl", "reason=[REDACTED]" },
+        { "path", "/x/the-secret-of-all/y", "path=[REDACTED]" },
+        { "path", "/x/the-secret-of-al", "path=/x/the-secret-of-al" },
+        { "path", "/x/short", "path=/x/short" },
     };
     char line[512];
 
     (void)state;
     log_open("test", LOG_INFO, LOG_TEXT);
+    log_hide(STR("the-secret-of-all"));
+    log_hide(STR("short"));
+    log_hide(STR_NONE);
     log_context(STR("req-1"), STR("trace"));
     for (size_t i = 0; i < COUNT(cases); i++) {
         log_line(line, sizeof(line), cases[i].name, cases[i].value);
@@ -421,6 +427,9 @@ static void a_log_line_has_its_shape_and_no_secret(void **state)
         assert_int_equal(strncmp(behind, cases[i].written, strlen(cases[i].written)), 0);
         assert_string_equal(behind + strlen(cases[i].written), "\n");
     }
+    log_context(STR("the-secret-of-all"), STR("trace"));
+    log_line(line, sizeof(line), "a", "b");
+    assert_non_null(strstr(line, "] [[REDACTED]] test - "));
     log_context(STR_NONE, STR_NONE);
 }
 

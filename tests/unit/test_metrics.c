@@ -131,7 +131,11 @@ static void the_text_is_as_prometheus_reads_it(void **state)
         "aragora_rate_limit_hits_total{limit_type=\"create\"} 2\n"
         "# HELP aragora_rate_limit_tokens_tracked Clients whose rate limit is not full again yet.\n"
         "# TYPE aragora_rate_limit_tokens_tracked gauge\n"
-        "aragora_rate_limit_tokens_tracked 7\n");
+        "aragora_rate_limit_tokens_tracked 7\n"
+        "# HELP aragora_draining_until_timestamp_seconds When a server that was told to stop will"
+        " do so, and until then says that it is not ready; 0 or past: none was.\n"
+        "# TYPE aragora_draining_until_timestamp_seconds gauge\n"
+        "aragora_draining_until_timestamp_seconds 0\n");
 }
 
 static void a_time_counts_up_to_its_bound_and_not_above(void **state)
