@@ -83,6 +83,7 @@ $(B)/man/%: man/%.in deploy/man.awk
 	$(call say,MAN)awk -f deploy/man.awk $(filter %.def,$^) $< > $@.tmp && mv $@.tmp $@
 
 $(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(HELP) $(B)/cli/supervise.o \
+                        $(B)/streamd/text.o $(B)/streamd/frame.o \
                         $(filter-out $(B)/debated/main.o,$(call objs,debated/*.c)) $(LIB)
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) -lcmocka $(LDLIBS)
 

@@ -22,6 +22,7 @@
 struct saying {
     struct str agent, task_id, phase;
     struct buf text;
+    int64_t attempt;
     bool used;
 };
 
@@ -201,7 +202,7 @@ static struct saying *saying_find(struct view *view, struct str agent, struct st
     return NULL;
 }
 
-static void saying_start(struct view *view, struct str agent, struct str task_id)
+static void saying_start(struct view *view, struct str agent, struct str task_id, int64_t attempt)
 {
     struct str rest = task_id, part, phase = STR_NONE;
     struct saying *saying = saying_find(view, agent, task_id);
@@ -220,6 +221,7 @@ static void saying_start(struct view *view, struct str agent, struct str task_id
     saying->agent = arena_str(view->arena, agent);
     saying->task_id = arena_str(view->arena, task_id);
     saying->phase = arena_str(view->arena, phase.at ? phase : STR(""));
+    saying->attempt = attempt;
     saying->used = true;
 }
 
@@ -457,7 +459,7 @@ static void on_receipt(struct view *view, const struct frame *frame)
 
 static void on_token_start(struct view *view, const struct frame *frame)
 {
-    saying_start(view, frame->agent, frame->task_id);
+    saying_start(view, frame->agent, frame->task_id, integer_of(frame->data, "attempt"));
 }
 
 static void on_token_end(struct view *view, const struct frame *frame)
@@ -468,9 +470,14 @@ static void on_token_end(struct view *view, const struct frame *frame)
 static void on_delta(struct view *view, const struct frame *frame)
 {
     struct saying *saying = saying_find(view, frame->agent, frame->task_id);
+    int64_t attempt = integer_of(frame->data, "attempt");
 
-    if (saying)
-        buf_str(&saying->text, text_of(frame, "token"));
+    if (!saying || attempt < saying->attempt)
+        return; /* left over from an attempt that is lost */
+    if (attempt > saying->attempt)
+        buf_clear(&saying->text);
+    saying->attempt = attempt;
+    buf_str(&saying->text, text_of(frame, "token"));
 }
 
 static const struct {

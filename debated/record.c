@@ -18,6 +18,7 @@ struct told { /* the data of every event of a call; absent members are left out 
     bool recoverable;
     struct list issues, suggestions;
     double severity, confidence;
+    int64_t attempt; /* which try at this text, from 1 */
     struct utc timestamp;
 };
 
@@ -29,6 +30,7 @@ struct told { /* the data of every event of a call; absent members are left out 
 static const struct field token_fields[] = {
     TOLD(debate_id),
     TOLD(agent),
+    TOLD(attempt),
     TOLD(attempt_id),
     TOLD(full_response),
     TOLD(full_content),
@@ -85,6 +87,7 @@ static struct told told_of(const struct run *run, const struct call *call)
                           .attempt_id = call->attempt_id,
                           .role = str_from(role_of(call->prompt.kind)),
                           .content = call->text,
+                          .attempt = call->attempts,
                           .severity = NAN,
                           .confidence = NAN,
                           .timestamp = utc_now() };
@@ -100,6 +103,7 @@ static enum result tell(struct run *run, const struct call *call, enum event_typ
         &(struct event_draft){ .type = type,
                                .in_text = in_text,
                                .agent_seq = type == EVENT_token_end ? call->chunks + 1 : 0,
+                               .attempt = told->attempt,
                                .loop_id = run->debate.debate_id,
                                .agent = run->names[call->agent],
                                .task_id = call->task_id,
@@ -111,6 +115,7 @@ static enum result tell(struct run *run, const struct call *call, enum event_typ
 static const struct field delta_fields[] = {
     TOLD(debate_id),
     TOLD(agent),
+    TOLD(attempt),
     TOLD(attempt_id),
     { FIELD_AS("token", struct told, content) },
     { FIELD_AS("delta", struct told, content) },
@@ -124,6 +129,7 @@ void record_delta(struct run *run, const struct call *call, struct str text)
                                .agent = run->names[call->agent],
                                .attempt_id = call->attempt_id,
                                .content = text,
+                               .attempt = call->attempts,
                                .severity = NAN,
                                .confidence = NAN };
 
@@ -133,6 +139,7 @@ void record_delta(struct run *run, const struct call *call, struct str text)
                                                   .agent = told.agent,
                                                   .task_id = call->task_id,
                                                   .agent_seq = call->chunks,
+                                                  .attempt = call->attempts,
                                                   .round = call->prompt.round,
                                                   .at = utc_now(),
                                                   .data = { buf_view(&data) } });
@@ -197,12 +204,14 @@ static enum result tell_discard(struct run *run, const struct call *call)
 
 enum result record_start(struct run *run, struct call *call)
 {
+    call->attempt_id = STR_NONE;
     /* The runner before was lost in this call: what clients heard of it does not count. */
     if (call->attempts > 0 && !call->discarded)
         TRY(tell_discard(run, call));
     TRY(step_start(run->db, run->job, call->step, run->names[call->agent], call->task_id));
     TRY(begin_attempt(run, call));
-    const struct told told = told_of(run, call);
+    struct told told = told_of(run, call);
+    told.attempt = call->attempts + 1; /* counted once this is stored */
     return tell(run, call, EVENT_token_start, token_fields, &told);
 }
 

@@ -28,7 +28,8 @@ struct loop {
     struct str org_id, loop_id; /* in key */
     struct subscription *subscriptions;
     struct text *texts;
-    int64_t known; /* seq */
+    int64_t known;    /* seq */
+    int64_t followed; /* the last seq that told of a text */
     bool reading;
     bool stalled; /* the table did not have what was announced: again at the next tick */
     char key[];   /* org_id, a line break, loop_id */
@@ -122,9 +123,12 @@ size_t hub_loops(const struct hub *hub)
 static void delta_send(struct hub *hub, const struct announced *announced, struct str json)
 {
     struct loop *loop = loop_find(hub, announced->org_id, announced->loop_id);
-    struct text *text = loop ? text_find(loop->texts, announced->agent, announced->task_id) : NULL;
+    struct text *text = NULL;
     struct frame *frame;
 
+    if (loop)
+        text =
+            text_of_attempt(&loop->texts, announced->agent, announced->task_id, announced->attempt);
     if (!text)
         return;
     frame = frame_text(json);
@@ -199,6 +203,13 @@ static void deliver(struct loop *loop, int64_t seq, struct str json, bool stored
     frame_drop(frame);
 }
 
+static void follow(struct loop *loop, const struct text_event *event)
+{
+    texts_follow(&loop->texts, event);
+    if (event->seq > loop->followed)
+        loop->followed = event->seq;
+}
+
 void hub_event(struct hub *hub, const struct announced *announced, struct str json)
 {
     bool is_start = str_is(announced->type, "token_start");
@@ -212,8 +223,10 @@ void hub_event(struct hub *hub, const struct announced *announced, struct str js
                     : loop_find(hub, announced->org_id, announced->loop_id);
     if (!loop)
         return;
-    texts_follow(&loop->texts, announced->type, announced->agent, announced->task_id,
-                 announced->seq);
+    /* What waited on the bus while the table was read may begin a text that has ended. */
+    if (announced->seq > loop->followed)
+        follow(loop, &(struct text_event){ announced->type, announced->agent, announced->task_id,
+                                           announced->seq, announced->attempt });
     if (announced->seq > loop->known)
         loop->known = announced->seq;
     deliver(loop, announced->seq, json, false);
@@ -241,8 +254,8 @@ void hub_events(struct hub *hub, const struct query *query)
     loop->reading = false;
     loop->stalled = query->result != OK || !query->events.count || events[0].seq != query->from;
     for (size_t i = 0; i < query->events.count; i++) {
-        texts_follow(&loop->texts, events[i].type, events[i].agent, events[i].task_id,
-                     events[i].seq);
+        follow(loop, &(struct text_event){ events[i].type, events[i].agent, events[i].task_id,
+                                           events[i].seq, events[i].attempt });
         deliver(loop, events[i].seq, events[i].json, true);
     }
     read_on(loop);
@@ -360,6 +373,17 @@ bool hub_progress(const struct client *client, int64_t *last_seq)
     return true;
 }
 
+/* The same text as it was stored by a later attempt, whose start was not heard of. */
+static bool is_outdated(const struct text *text, const struct list *stored)
+{
+    const struct running_text *all = stored->at;
+
+    for (size_t i = 0; i < stored->count; i++)
+        if (str_eq(all[i].agent, text->agent) && str_eq(all[i].task_id, text->task_id))
+            return all[i].attempt > text->attempt;
+    return false;
+}
+
 /* The running texts whose start the client has: as they were heard, else as last stored. */
 static struct str running_json(const struct loop *loop, const struct query *query, int64_t has)
 {
@@ -369,15 +393,15 @@ static struct str running_json(const struct loop *loop, const struct query *quer
 
     buf_char(&json, '[');
     for (struct text *text = loop->texts; text; text = text->next)
-        if (text->count && text->start_seq <= has)
-            session_running_text(&json, text->agent, text->task_id, text_said(text, turn),
-                                 (int64_t)text->count);
+        if (text->count && text->start_seq <= has && !is_outdated(text, &query->running))
+            session_running_text(
+                &json, &(struct running_text){ text->agent, text->task_id, text_said(text, turn),
+                                               (int64_t)text->count, text->attempt });
     for (size_t i = 0; i < query->running.count; i++) {
         const struct text *text = text_find(loop->texts, stored[i].agent, stored[i].task_id);
 
-        if (!text || (!text->count && text->start_seq <= has))
-            session_running_text(&json, stored[i].agent, stored[i].task_id, stored[i].text,
-                                 stored[i].text_seq);
+        if (!text || stored[i].attempt > text->attempt || (!text->count && text->start_seq <= has))
+            session_running_text(&json, &stored[i]);
     }
     buf_char(&json, ']');
     return arena_str(turn, buf_view(&json));

@@ -99,6 +99,18 @@ static enum result snapshot(struct query *query, struct db *db)
     return query->state.ended ? OK : loop_running_texts(&query->running, db, query->loop_id);
 }
 
+/* Which try at its text begins with this event. */
+static int64_t attempt_of(struct arena *arena, const struct event *event)
+{
+    struct json_object *data, *attempt;
+
+    if (!str_is(event->type, "token_start") ||
+        json_parse(&data, arena, event->data.text, &json_limits_wide, NULL) != OK ||
+        !json_get(&attempt, data, "attempt"))
+        return 0;
+    return json_object_get_int64(attempt);
+}
+
 static enum result read_events(struct query *query, struct db *db)
 {
     struct list rows;
@@ -111,8 +123,12 @@ static enum result read_events(struct query *query, struct db *db)
         const struct event *row = (const struct event *)rows.at + i;
 
         event_encode(&text, row);
-        events[i] = (struct read_event){ row->seq, row->type, row->agent, row->task_id,
-                                         arena_str(query->arena, buf_view(&text)) };
+        events[i] = (struct read_event){ .seq = row->seq,
+                                         .type = row->type,
+                                         .agent = row->agent,
+                                         .task_id = row->task_id,
+                                         .attempt = attempt_of(query->arena, row),
+                                         .json = arena_str(query->arena, buf_view(&text)) };
     }
     query->events = (struct list){ events, rows.count };
     return OK;

@@ -20,6 +20,7 @@ enum query_kind {
 struct read_event {
     int64_t seq;
     struct str type, agent, task_id;
+    int64_t attempt; /* of a token_start; else 0 */
     struct str json; /* the frame's text */
 };
 

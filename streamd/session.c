@@ -14,15 +14,15 @@
 
 /* --- Answers to subscribe ---------------------------------------------------------------- */
 
-void session_running_text(struct buf *out, struct str agent, struct str task_id, struct str text,
-                          int64_t agent_seq)
+void session_running_text(struct buf *out, const struct running_text *text)
 {
     buf_json_comma(out);
     buf_str(out, STR("{\"agent\":"));
-    buf_json_str(out, agent);
-    notice_str(out, "task_id", task_id);
-    notice_int(out, "agent_seq", agent_seq);
-    notice_str(out, "text", text);
+    buf_json_str(out, text->agent);
+    notice_str(out, "task_id", text->task_id);
+    notice_int(out, "attempt", text->attempt);
+    notice_int(out, "agent_seq", text->text_seq);
+    notice_str(out, "text", text->text);
     buf_char(out, '}');
 }
 

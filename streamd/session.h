@@ -21,8 +21,7 @@ void session_replay_start(struct client *client, const struct query *query, stru
                           bool gap);
 void session_replay_end(struct client *client, struct str loop_id, int64_t count, int64_t last);
 /* One item of sync.data.streams. */
-void session_running_text(struct buf *out, struct str agent, struct str task_id, struct str text,
-                          int64_t agent_seq);
+void session_running_text(struct buf *out, const struct running_text *text);
 
 void session_health(struct server *server, struct buf *out);
 

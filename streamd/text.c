@@ -53,6 +53,18 @@ struct text *text_find(struct text *texts, struct str agent, struct str task_id)
     return texts;
 }
 
+struct text *text_of_attempt(struct text **texts, struct str agent, struct str task_id,
+                             int64_t attempt)
+{
+    struct text *text = text_find(*texts, agent, task_id);
+
+    if (!text || text->attempt == attempt)
+        return text;
+    if (text->attempt < attempt)
+        text_free(texts, text);
+    return NULL;
+}
+
 struct text *text_started(struct text *texts, int64_t seq)
 {
     while (texts && texts->start_seq != seq)
@@ -68,37 +80,38 @@ static char *name_copy(struct str *out, char *at, struct str name)
     return at + name.len;
 }
 
-static void text_begin(struct text **texts, struct str agent, struct str task_id, int64_t seq)
+static void text_begin(struct text **texts, const struct text_event *event)
 {
-    struct text *text = calloc(1, sizeof(*text) + agent.len + task_id.len);
+    struct text *text = calloc(1, sizeof(*text) + event->agent.len + event->task_id.len);
 
     if (!text)
         abort();
-    (void)name_copy(&text->task_id, name_copy(&text->agent, text->names, agent), task_id);
-    text->start_seq = seq;
+    (void)name_copy(&text->task_id, name_copy(&text->agent, text->names, event->agent),
+                    event->task_id);
+    text->start_seq = event->seq;
+    text->attempt = event->attempt;
     text->heard_us = monotonic_coarse_us();
     text->next = *texts;
     *texts = text;
 }
 
-void texts_follow(struct text **texts, struct str type, struct str agent, struct str task_id,
-                  int64_t seq)
+void texts_follow(struct text **texts, const struct text_event *event)
 {
     struct text *text;
 
-    if (str_is(type, "debate_end")) {
+    if (str_is(event->type, "debate_end")) {
         texts_free(texts);
         return;
     }
-    if (!str_starts(type, STR("token_")))
+    if (!str_starts(event->type, STR("token_")))
         return;
-    text = text_find(*texts, agent, task_id);
-    if (text && seq <= text->start_seq)
+    text = text_find(*texts, event->agent, event->task_id);
+    if (text && event->seq <= text->start_seq)
         return; /* read again, for who replays it */
     if (text)
         text_free(texts, text);
-    if (str_is(type, "token_start"))
-        text_begin(texts, agent, task_id, seq);
+    if (str_is(event->type, "token_start"))
+        text_begin(texts, event);
 }
 
 void text_hear(struct text *text, int64_t agent_seq, struct frame *delta)

@@ -16,6 +16,7 @@ struct announced {
     struct str org_id, loop_id, type, agent, task_id;
     int64_t seq;       /* 0: a delta, which is not stored */
     int64_t agent_seq; /* of a delta: its place in the text of agent and task_id, from 1 */
+    int64_t attempt;   /* of a token event: which try at that text, from 1; else 0 */
 };
 MUST_USE bool announced_read(struct announced *out, struct str head);
 

@@ -87,6 +87,7 @@ enum result event_append(struct event *out, struct db *db, const struct event_dr
         BIND(draft->loop_id, seq.value, names[draft->type], draft->agent, draft->round,
              draft->task_id, draft->trace_id, buf_view(&data),
              draft->in_text ? draft->agent_seq : INT64_C(-1))));
+    told->event.attempt = draft->in_text ? draft->attempt : 0;
     told->org_id = db_org(db);
     tx_after(db, announce, told);
     if (out)

@@ -22,6 +22,7 @@ struct event_draft {
     int64_t round;
     bool in_text;               /* token events: agent_seq counts within the agent's text */
     int64_t agent_seq;          /* of these; of all others it is the agent's count in the loop */
+    int64_t attempt;            /* of these: which try at the text, from 1 */
     const struct field *fields; /* of data */
     const void *data;
 };
@@ -29,6 +30,7 @@ struct event_draft {
 struct event { /* a row; strings live in the session's arena */
     struct str loop_id, type, agent, task_id, trace_id;
     int64_t seq, agent_seq, round;
+    int64_t attempt; /* of a token event that was just told: which try at the text; else 0 */
     struct utc at;
     struct json_text data;
 };

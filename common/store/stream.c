@@ -80,17 +80,15 @@ enum result loops_active(struct list *out, struct db *db)
 }
 
 static const struct field text_row[] = {
-    { FIELD(struct running_text, agent) },
-    { FIELD(struct running_text, task_id) },
-    { FIELD(struct running_text, text) },
-    { FIELD(struct running_text, text_seq) },
-    { 0 },
+    { FIELD(struct running_text, agent) },   { FIELD(struct running_text, task_id) },
+    { FIELD(struct running_text, text) },    { FIELD(struct running_text, text_seq) },
+    { FIELD(struct running_text, attempt) }, { 0 },
 };
 
 enum result loop_running_texts(struct list *out, struct db *db, struct str loop_id)
 {
     return db_all(out, db, text_row, sizeof(struct running_text),
-                  "SELECT s.agent, s.task_id, s.text, s.text_seq FROM jobs j"
+                  "SELECT s.agent, s.task_id, s.text, s.text_seq, s.attempts FROM jobs j"
                   " JOIN job_steps s ON s.org_id = j.org_id AND s.job_id = j.job_id"
                   " WHERE j.org_id = $1 AND j.subject_id = $2 AND j.ended_at IS NULL"
                   " AND s.status = 'started' AND s.text IS NOT NULL AND s.task_id IS NOT NULL",

@@ -45,6 +45,7 @@ MUST_USE enum result loops_active(struct list *out, struct db *db);
 struct running_text {
     struct str agent, task_id, text;
     int64_t text_seq; /* the last delta that text contains */
+    int64_t attempt;  /* which try at the text, from 1 */
 };
 /* What is being said in a loop of the session's organisation, as last stored. */
 MUST_USE enum result loop_running_texts(struct list *out, struct db *db, struct str loop_id);

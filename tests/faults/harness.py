@@ -126,18 +126,21 @@ class Watcher(threading.Thread):
                 self.heard.notify_all()
 
     def hear_delta(self, frame):
-        """Deltas may be missed over a disconnect, but stand between start and end and in order."""
-        text = self.texts.get(frame["task_id"])
-        if text is None or text and frame["agent_seq"] <= text[-1]["agent_seq"]:
+        """Deltas may be missed over a disconnect, but stand between start and end of their attempt
+        and in order."""
+        attempt, text = self.texts.get(frame["task_id"], (None, []))
+        if frame["data"]["attempt"] != attempt or text and frame["agent_seq"] <= text[-1]["agent_seq"]:
             self.disorder.append(frame)
         else:
             text.append(frame)
 
     def hear_text(self, frame):
         if frame["type"] == "token_start":
-            self.texts[frame["task_id"]] = []
+            self.texts[frame["task_id"]] = frame["data"]["attempt"], []
         elif frame["type"] in ("token_end", "token_discard"):
-            text = self.texts.pop(frame["task_id"], [])
+            attempt, text = self.texts.pop(frame["task_id"], (frame["data"]["attempt"], []))
+            if frame["data"]["attempt"] != attempt:
+                self.disorder.append(frame)
             whole = frame["type"] == "token_end" and len(text) == frame["agent_seq"] - 1
             if whole and "".join(d["data"]["token"] for d in text) != frame["data"]["full_response"]:
                 self.disorder.append(frame)
@@ -296,15 +299,14 @@ def completed(client, debate):
     return found
 
 
-def check_whole(client, tables, debate, watcher, before, folder, same_runner=False):
-    """All that must hold of a debate, whatever was killed under it. A new runner's first events are
-    told to nobody while it connects; its deltas may then overtake the start that they belong to."""
+def check_whole(client, tables, debate, watcher, before, folder):
+    """All that must hold of a debate, whatever was killed under it."""
     found = completed(client, debate)
     events = events_of(client, debate)
     watcher.wait_for(len(events))
     watcher.stop()
     assert watcher.faults == []
-    assert watcher.disorder == [] or not same_runner
+    assert watcher.disorder == []
     check_stream(events, watcher.events)
     check_steps(events, before, tables.steps(debate))
     check_messages(tables, debate)

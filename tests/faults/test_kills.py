@@ -76,7 +76,7 @@ def test_a_killed_program_costs_no_step_and_no_event(site, program, tmp_path):
         debate, watcher = site.start(client, choose.random() < 0.3)
         kill_sometime(choose, watcher, pids(site.server, program))
         before = site.tables.steps(debate, "done")
-        check_whole(client, site.tables, debate, watcher, before, tmp_path, program != "aragora-debated")
+        check_whole(client, site.tables, debate, watcher, before, tmp_path)
     assert watcher.away < 2 * SLOWER
     assert time.monotonic() - began < LIMIT
 
@@ -88,7 +88,7 @@ def test_a_killed_web_server_comes_back_on_its_port(own_site, tmp_path):
         [killed] = pids(own_site.server, "lighttpd")
         kill_sometime(choose, watcher, [killed])
         before = own_site.tables.steps(debate, "done")
-        check_whole(client, own_site.tables, debate, watcher, before, tmp_path, same_runner=True)
+        check_whole(client, own_site.tables, debate, watcher, before, tmp_path)
         assert watcher.away < 2 * SLOWER
         assert client.get("/readyz").status_code == 200
     [started] = pids(own_site.server, "lighttpd")

@@ -222,13 +222,14 @@ static void the_head_of_an_event_is_read_back(void **state)
     struct announced read;
 
     (void)state;
-    assert_true(announced_read(&read, STR("org\nloop\nvote\nann\nann:vote\n7\n3")));
+    assert_true(announced_read(&read, STR("org\nloop\nvote\nann\nann:vote\n7\n3\n2")));
     assert_true(str_is(read.org_id, "org") && str_is(read.loop_id, "loop"));
     assert_true(str_is(read.type, "vote") && str_is(read.agent, "ann"));
     assert_true(str_is(read.task_id, "ann:vote"));
     assert_int_equal(read.seq, 7);
     assert_int_equal(read.agent_seq, 3);
-    assert_true(announced_read(&read, STR("org\nloop\ndebate_end\n\n\n8\n0")));
+    assert_int_equal(read.attempt, 2);
+    assert_true(announced_read(&read, STR("org\nloop\ndebate_end\n\n\n8\n0\n0")));
     assert_int_equal(read.agent.len + read.task_id.len, 0);
 }
 
@@ -236,14 +237,16 @@ static void a_head_of_another_form_is_refused(void **state)
 {
     static const char *const heads[] = {
         "",
-        "org\nloop\nvote\nann\ntask\n7",
-        "org\nloop\nvote\nann\ntask\n7\n3\n4",
+        "org\nloop\nvote\nann\ntask\n7\n3",
+        "org\nloop\nvote\nann\ntask\n7\n3\n1\n4",
+        "org\nloop\nvote\nann\ntask\n7\n3\n1\n",
+        "org\nloop\nvote\nann\nb\ntask\n7\n3\n1",
+        "org\nloop\nvote\nann\ntask\n-7\n3\n1",
+        "org\nloop\nvote\nann\ntask\n7\n\n1",
         "org\nloop\nvote\nann\ntask\n7\n3\n",
-        "org\nloop\nvote\nann\nb\ntask\n7\n3",
-        "org\nloop\nvote\nann\ntask\n-7\n3",
-        "org\nloop\nvote\nann\ntask\n7\n",
-        "org\nloop\nvote\nann\ntask\nseven\n3",
-        "org\nloop\nvote\nann\ntask\n9223372036854775808\n3",
+        "org\nloop\nvote\nann\ntask\n7\n3\n-1",
+        "org\nloop\nvote\nann\ntask\nseven\n3\n1",
+        "org\nloop\nvote\nann\ntask\n9223372036854775808\n3\n1",
     };
     struct announced read = { .seq = 5 };
 
