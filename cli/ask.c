@@ -312,7 +312,7 @@ static const struct option options[] = {
     { "--agents", "LIST", "who takes part: provider:model or demo, separated by commas",
       OPTION_AGENTS, 0 },
     { "--rounds", "N", "rounds of critique and revision", OPTION_ROUNDS, 0 },
-    { "--consensus", "RULE", "majority, weighted, supermajority, any or unanimous",
+    { "--consensus", "RULE", "majority, weighted, supermajority, any, unanimous or judge",
       OPTION_CONSENSUS, 0 },
     { "--follow", "ID", "show a debate that was started before, from its start", OPTION_FOLLOW, 0 },
     { "--url", "URL", "the server; else ARAGORA_PUBLIC_URL, else http://127.0.0.1:8080", OPTION_URL,

@@ -41,7 +41,7 @@ struct view {
     struct str agents[16];
     size_t agent_count;
     struct view_end end;
-    struct str answer, synthesis, strength, method, winner, error;
+    struct str answer, synthesis, strength, method, winner, judge, error;
     bool reached, has_verdict, demo, replay;
     double confidence;
 };
@@ -374,7 +374,11 @@ static void on_message(struct view *view, const struct frame *frame)
     view->said++;
     scroll(view);
     print_agent(view, frame->agent);
-    printf(" %s%s%s\n", dim(view), frame->round ? "revises" : "proposes", normal(view));
+    printf(" %s%s%s\n", dim(view),
+           str_is(role, "judge") ? "judges"
+           : frame->round        ? "revises"
+                                 : "proposes",
+           normal(view));
     print_wrapped(view, text_of(frame, "content"));
     printf("\n");
 }
@@ -409,6 +413,8 @@ static void on_vote(struct view *view, const struct frame *frame)
 
 static void on_consensus(struct view *view, const struct frame *frame)
 {
+    struct json_object *metadata;
+    struct str judge;
     bool check = false;
 
     (void)json_get_bool(&check, frame->data, "is_convergence_check");
@@ -420,6 +426,8 @@ static void on_consensus(struct view *view, const struct frame *frame)
     view->answer = arena_str(view->arena, text_of(frame, "answer"));
     view->method = arena_str(view->arena, text_of(frame, "method"));
     view->winner = arena_str(view->arena, text_of(frame, "winner"));
+    if (json_get(&metadata, frame->data, "metadata") && json_get_str(&judge, metadata, "judge"))
+        view->judge = arena_str(view->arena, judge);
     view->strength = arena_str(view->arena, text_of(frame, "strength"));
 }
 
@@ -563,7 +571,10 @@ void view_verdict(struct view *view)
     }
     printf("\n%s%s%s", bold(view), view->reached ? "Consensus" : "No consensus", normal(view));
     printf(" (" STR_FMT ", confidence %.0f %%)", STR_ARG(view->method), 100 * view->confidence);
-    if (view->winner.len) {
+    if (view->judge.len) {
+        printf(", decided by ");
+        print_agent(view, view->judge);
+    } else if (view->winner.len) {
         printf(", led by ");
         print_agent(view, view->winner);
     }

@@ -15,8 +15,15 @@ struct attempt_answer;
 struct attempt_vault;
 struct cooldowns;
 
-enum call_kind { CALL_PROPOSAL, CALL_CRITIQUE, CALL_REVISION, CALL_VOTE, CALL_SYNTHESIS };
-#define CALL_KINDS 5
+enum call_kind {
+    CALL_PROPOSAL,
+    CALL_CRITIQUE,
+    CALL_REVISION,
+    CALL_VOTE,
+    CALL_JUDGE,
+    CALL_SYNTHESIS
+};
+#define CALL_KINDS 6
 
 struct said {
     struct str agent, text;
@@ -29,8 +36,10 @@ struct prompt { /* borrowed for the call's life */
     struct str agent, task;
     struct str context, persona, role; /* STR_NONE: none */
     struct str own;                    /* its proposal as it stands */
-    struct said target;                /* of a critique */
-    struct list critiques;             /* of struct said: what others said to own */
+    struct said target;                /* of a critique; of a synthesis: what was decided */
+    bool judged;                       /* by a judge, whose words target is */
+    struct list critiques;             /* of struct said: what others said to own; to a judge, the
+                                          gravest of all */
     struct list proposals;             /* of struct said: all, as they stand */
 };
 

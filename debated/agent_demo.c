@@ -250,12 +250,81 @@ static struct str vote_text(const struct mind *mind)
                         STR_ARG(phrase(mind, best->text)), STR_ARG(word(mind, 0)));
 }
 
+/* How many of the question's words a proposal speaks of, and whether it took a critique up. */
+static size_t merit(const struct mind *mind, struct str text)
+{
+    struct str task = str_trim(mind->prompt->task);
+    size_t points = 0, place;
+
+    if (str_find(&place, text, task)) /* a proposal quotes all of it */
+        text = str_slice(text, place + task.len, text.len);
+    for (size_t i = 0; i < mind->word_count; i++)
+        points += str_find(&place, text, mind->words[i]);
+    return points + str_find(&place, text, STR("what was asked for")) +
+           str_find(&place, text, STR("changed my mind"));
+}
+
+static const struct said *best_proposal(const struct mind *mind)
+{
+    const struct said *proposals = mind->prompt->proposals.at, *best = NULL;
+    uint64_t question = str_hash(mind->prompt->task);
+
+    for (size_t i = 0; i < mind->prompt->proposals.count; i++) {
+        const struct said *one = &proposals[i];
+
+        if (!best || merit(mind, one->text) > merit(mind, best->text) ||
+            (merit(mind, one->text) == merit(mind, best->text) &&
+             mix(question, one->text) > mix(question, best->text)))
+            best = one;
+    }
+    return best;
+}
+
+/* The gravest on that agent's proposal; else the gravest of all. NULL: there is none. */
+static const struct said *objection_to(const struct mind *mind, struct str agent)
+{
+    const struct said *all = mind->prompt->critiques.at;
+    struct str on = arena_printf(mind->arena, STR_FMT " by ", STR_ARG(agent));
+
+    for (size_t i = 0; i < mind->prompt->critiques.count; i++)
+        if (str_starts(all[i].agent, on))
+            return &all[i];
+    return mind->prompt->critiques.count ? all : NULL;
+}
+
+/* The best proposal, what another adds to it, and the gravest objection, which stays a condition.
+ */
+static struct str judgement(const struct mind *mind)
+{
+    CLEANUP(buf_free) struct buf text = { 0 };
+    const struct said *proposals = mind->prompt->proposals.at, *best = best_proposal(mind);
+
+    if (!best)
+        return STR("There is no proposal to judge.");
+    buf_str(&text, best->text);
+    buf_printf(&text,
+               "\n\nI take this from " STR_FMT ": of all proposals it says most about " STR_FMT ".",
+               STR_ARG(best->agent), STR_ARG(word(mind, 0)));
+    for (size_t i = 0; i < mind->prompt->proposals.count; i++)
+        if (&proposals[i] != best)
+            buf_printf(&text, " " STR_FMT " adds: \"" STR_FMT "\".", STR_ARG(proposals[i].agent),
+                       STR_ARG(phrase(mind, proposals[i].text)));
+    const struct said *objection = objection_to(mind, best->agent);
+    if (objection)
+        buf_printf(&text, " Still to be answered, on " STR_FMT ":\n" STR_FMT,
+                   STR_ARG(objection->agent), STR_ARG(objection->text));
+    return arena_str(mind->arena, buf_view(&text));
+}
+
 static struct str synthesis(const struct mind *mind)
 {
     CLEANUP(buf_free) struct buf text = { 0 };
     const struct said *proposals = mind->prompt->proposals.at;
 
-    buf_printf(&text, "Asked \"" STR_FMT "\", the debate settled on " STR_FMT "'s proposal: ",
+    buf_printf(&text,
+               mind->prompt->judged
+                   ? "Asked \"" STR_FMT "\", the debate was decided by " STR_FMT ": "
+                   : "Asked \"" STR_FMT "\", the debate settled on " STR_FMT "'s proposal: ",
                STR_ARG(str_trim(mind->prompt->task)), STR_ARG(mind->prompt->target.agent));
     buf_str(&text, mind->prompt->target.text);
     for (size_t i = 0; i < mind->prompt->proposals.count; i++)
@@ -277,6 +346,8 @@ struct str demo_answer(struct arena *arena, const struct prompt *prompt)
         return revision(&mind);
     case CALL_VOTE:
         return vote_text(&mind);
+    case CALL_JUDGE:
+        return judgement(&mind);
     case CALL_SYNTHESIS:
         return synthesis(&mind);
     case CALL_PROPOSAL:

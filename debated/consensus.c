@@ -84,3 +84,10 @@ void consensus_decide(struct verdict *out, struct str mode, const struct ballot 
                              .strength = unanimous && !reached ? "none" : strength_of(share),
                              .status = reached ? "consensus_reached" : "completed" };
 }
+
+void consensus_judged(struct verdict *verdict)
+{
+    verdict->reached = true;
+    verdict->confidence = JUDGED;
+    verdict->status = "consensus_reached";
+}

@@ -7,6 +7,8 @@
 /* Share of the valid votes that a mode asks for. */
 #define MAJORITY      0.6
 #define SUPERMAJORITY (2.0 / 3)
+/* What the word of a judge is worth (debates.md 10.1). */
+#define JUDGED 0.8
 
 struct ballot {
     size_t choice; /* place of the agent; ABSTAINED: none */
@@ -21,9 +23,11 @@ struct verdict {
     const char *strength, *status;
 };
 
-/* mode: majority, weighted, supermajority, any, unanimous. names: the agents, ballots: one of
- * each. */
+/* mode: a rule of debate_rules; one by which a judge decides counts as a majority, for want of a
+ * judge. names: the agents, ballots: one of each. */
 void consensus_decide(struct verdict *out, struct str mode, const struct ballot *ballots,
                       const struct str *names, size_t count);
+/* A judge has answered. Winner and strength stay those of the votes: nobody wins by judging. */
+void consensus_judged(struct verdict *verdict);
 
 #endif

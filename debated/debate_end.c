@@ -11,6 +11,7 @@ struct end { /* the data of the last events, and the result object */
     struct str debate_id, task, status, method, answer, final_answer, synthesis, winner, error;
     struct str reason; /* of a cancel, as debate_cancel() tells it */
     struct str consensus_strength;
+    struct json_text metadata;
     struct list participants, dissenting_views;
     bool reached, consensus_reached;
     double confidence, duration, duration_seconds;
@@ -23,8 +24,11 @@ struct end { /* the data of the last events, and the result object */
     }
 
 static const struct field consensus_fields[] = {
-    END(reached), END(confidence), END(answer), END(synthesis),
-    END(status),  END(method),     END(winner), { 0 },
+    END(reached), END(confidence),
+    END(answer),  END(synthesis),
+    END(status),  END(method),
+    END(winner),  { FIELD(struct end, metadata), .kind = JSON_OBJECT, .absent = ABSENT_EMPTY },
+    { 0 },
 };
 static const struct field end_fields[] = {
     END(debate_id), END(duration), END(duration_seconds),
@@ -41,6 +45,8 @@ static const struct field result_fields[] = {
     END(consensus_reached),
     END(winner),
     END(consensus_strength),
+    END(method),
+    { FIELD(struct end, metadata), .kind = JSON_OBJECT, .absent = ABSENT_EMPTY },
     END(synthesis),
     END(rounds_used),
     { FIELD_TEXTS(struct end, participants), .absent = ABSENT_EMPTY },
@@ -62,12 +68,13 @@ static struct list dissent(const struct run *run)
     return (struct list){ views, count };
 }
 
-/* Whose proposal is the answer: the winner's; without a winner, the first there is. */
+/* Whose proposal is the answer: the winner's; without a winner, the first there is. Where a judge
+ * gave the answer, whose proposal the votes preferred, if they did. */
 static size_t answerer(const struct run *run)
 {
     size_t first = 0;
 
-    if (run->verdict.winner < run->count)
+    if (run->verdict.winner < run->count || run->judgement.at)
         return run->verdict.winner;
     while (first < run->count && !run->proposals[first].text.at)
         first++;
@@ -78,7 +85,30 @@ static struct str answer_of(const struct run *run)
 {
     size_t agent = answerer(run);
 
+    if (run->judgement.at)
+        return run->judgement;
     return agent < run->count ? run->proposals[agent].text : STR_NONE;
+}
+
+/* How it was decided, which is not as asked for where no judge answered. */
+static struct str method_of(const struct run *run)
+{
+    return debate_rule_judges(run->debate.consensus_mode) && !run->judgement.at
+               ? STR("majority")
+               : run->debate.consensus_mode;
+}
+
+static struct json_text metadata_of(const struct run *run)
+{
+    CLEANUP(buf_free) struct buf json = { 0 };
+
+    buf_char(&json, '{');
+    if (run->judgement.at) {
+        buf_json_key(&json, STR("judge"));
+        buf_json_str(&json, run->names[run->judge]);
+    }
+    buf_char(&json, '}');
+    return (struct json_text){ arena_str(run->scratch, buf_view(&json)) };
 }
 
 static struct end end_of(const struct run *run, const struct ending *ending)
@@ -93,7 +123,8 @@ static struct end end_of(const struct run *run, const struct ending *ending)
         .debate_id = run->debate.debate_id,
         .task = run->debate.task,
         .status = str_from(completed ? verdict->status : ending->status),
-        .method = run->debate.consensus_mode,
+        .method = method_of(run),
+        .metadata = metadata_of(run),
         .answer = answer,
         .final_answer = answer,
         .synthesis = run->synthesis,
@@ -160,7 +191,9 @@ static enum result issue_receipt(struct run *run)
 {
     struct receipt_row row;
 
-    TRY(debate_receipt(&row, run, answerer(run)));
+    const struct decision decision = { method_of(run), answer_of(run), answerer(run) };
+
+    TRY(debate_receipt(&row, run, &decision));
     const struct issued issued = { .debate_id = row.debate_id,
                                    .receipt_id = row.receipt_id,
                                    .verdict = row.verdict,

@@ -41,26 +41,41 @@ static enum result digests(struct list *out, const struct run *run)
     return OK;
 }
 
-/* Who voted for the answer supports it, who voted for another dissents. */
-static enum result votes(struct list *out, const struct run *run, size_t answerer)
+static enum receipt_stance stance_of(const struct run *run, struct str choice, size_t preferred)
 {
+    bool supports = preferred < run->count && str_eq(choice, run->names[preferred]);
+
+    return !choice.at ? STANCE_ABSTAIN : supports ? STANCE_SUPPORT : STANCE_DISSENT;
+}
+
+/* Who voted for the answer supports it, who voted for another dissents. Beside a judge, who
+ * supports what it gave, votes are advice on the proposals; without one that they prefer they say
+ * nothing. */
+static enum result votes(struct list *out, const struct run *run, size_t preferred)
+{
+    bool judged = run->judgement.at != NULL;
     struct list ballots;
+    size_t count = 0;
 
     TRY(transcript_ballots(&ballots, run->db, run->debate.debate_id));
-    struct receipt_vote *all = arena_array(run->scratch, ballots.count, sizeof(*all));
+    struct receipt_vote *all = arena_array(run->scratch, ballots.count + 1, sizeof(*all));
+    if (judged)
+        all[count++] = (struct receipt_vote){ .agent = run->names[run->judge],
+                                              .role = STR("judge"),
+                                              .stance = STANCE_SUPPORT };
     for (size_t i = 0; i < ballots.count; i++) {
         const struct transcript_ballot *ballot = (const struct transcript_ballot *)ballots.at + i;
-        bool supports = answerer < run->count && str_eq(ballot->choice, run->names[answerer]);
 
-        all[i] = (struct receipt_vote){ .agent = ballot->agent,
-                                        .role = ballot->role,
-                                        .stance = !ballot->choice.at ? STANCE_ABSTAIN
-                                                  : supports         ? STANCE_SUPPORT
-                                                                     : STANCE_DISSENT,
-                                        .reason = ballot->reasoning,
-                                        .posted_at = ballot->created_at };
+        if (judged && (preferred >= run->count || str_eq(ballot->agent, run->names[run->judge])))
+            continue;
+        all[count++] = (struct receipt_vote){ .agent = ballot->agent,
+                                              .role = ballot->role,
+                                              .stance = stance_of(run, ballot->choice, preferred),
+                                              .advisory = judged,
+                                              .reason = ballot->reasoning,
+                                              .posted_at = ballot->created_at };
     }
-    *out = (struct list){ all, ballots.count };
+    *out = (struct list){ all, count };
     return OK;
 }
 
@@ -80,16 +95,16 @@ static struct str objection_text(struct arena *arena, const struct transcript_ob
     return arena_str(arena, buf_view(&text));
 }
 
-/* Those of the last round against the answer. */
-static enum result critiques(struct list *out, const struct run *run, size_t answerer)
+/* Those of the last round against the answer, or the proposal that the votes prefer to it. */
+static enum result critiques(struct list *out, const struct run *run, size_t preferred)
 {
     struct list objections;
 
     *out = (struct list){ 0 };
-    if (answerer >= run->count)
+    if (preferred >= run->count)
         return OK;
     TRY(transcript_objections(&objections, run->db, run->debate.debate_id, run->rounds_done,
-                              run->names[answerer]));
+                              run->names[preferred]));
     struct receipt_critique *all = arena_array(run->scratch, objections.count, sizeof(*all));
     for (size_t i = 0; i < objections.count; i++) {
         const struct transcript_objection *one =
@@ -107,27 +122,30 @@ static struct str salt_new(const struct run *run)
     return id_random(run->scratch, "", 2 * (size_t)RECEIPT_SALT_BYTES);
 }
 
-enum result debate_receipt(struct receipt_row *out, struct run *run, size_t answerer)
+enum result debate_receipt(struct receipt_row *out, struct run *run,
+                           const struct decision *decision)
 {
     struct receipt_facts facts = {
         .receipt_id = id_new(run->scratch, "rcpt_"),
         .debate_id = run->debate.debate_id,
         .task = run->debate.task,
         .task_salt = salt_new(run),
-        .final_answer = answerer < run->count ? run->proposals[answerer].text : STR_NONE,
+        .final_answer = decision->answer,
         .answer_salt = salt_new(run),
         .verdict = verdict_word(&run->verdict),
         .confidence = run->verdict.confidence,
-        .consensus = { run->verdict.reached, run->debate.consensus_mode,
-                       str_from(run->verdict.strength) },
+        .consensus = { .reached = run->verdict.reached,
+                       .method = decision->method,
+                       .strength = str_from(run->verdict.strength),
+                       .judge = run->judgement.at ? run->names[run->judge] : STR_NONE },
         .participants = participants(run),
         .is_demo = run->debate.is_demo,
         .reasoning = run->synthesis,
     };
 
     TRY(digests(&facts.texts, run));
-    TRY(votes(&facts.votes, run, answerer));
-    TRY(critiques(&facts.critiques, run, answerer));
+    TRY(votes(&facts.votes, run, decision->preferred));
+    TRY(critiques(&facts.critiques, run, decision->preferred));
     TRY(receipt_append(out, run->db, &facts, run->options.signers));
     return transcript_receipt(run->db,
                               &(struct transcript_receipt){ .debate_id = facts.debate_id,

@@ -4,8 +4,14 @@
 
 #include "debated/debate_run.h"
 
-/* In the last transaction. answerer: whose proposal the answer is; run->count: nobody's.
- * *out lives in run->scratch. */
-MUST_USE enum result debate_receipt(struct receipt_row *out, struct run *run, size_t answerer);
+struct decision {
+    struct str method, answer;
+    size_t
+        preferred; /* whose proposal that is, or the votes prefer to a judge's; else not a place */
+};
+
+/* In the last transaction. *out lives in run->scratch. */
+MUST_USE enum result debate_receipt(struct receipt_row *out, struct run *run,
+                                    const struct decision *decision);
 
 #endif

@@ -19,9 +19,14 @@ struct run {
     const struct transcript_agent *agents;
     struct str *names;
     size_t count;
-    struct said *proposals; /* by agent; text STR_NONE: it has none */
-    int64_t *failures;      /* by agent: calls that failed in a row */
+    struct said *proposals;       /* by agent; text STR_NONE: it has none */
+    int64_t *failures;            /* by agent: calls that failed in a row */
+    const struct call *critiques; /* of the last round */
+    size_t critique_count;
+    bool *absent; /* by agent: it gave no proposal, or where there was a vote, none of these */
     struct verdict verdict;
+    struct str judgement; /* STR_NONE: nobody judged */
+    size_t judge;         /* whose it is */
     struct str synthesis;
     struct str problem;       /* of the last call that failed */
     struct http_client *http; /* NULL: no agent needs it */
@@ -53,6 +58,20 @@ typedef enum result run_writer(struct run *run, void *arg);
 MUST_USE enum result run_write(struct run *run, run_writer *write, void *arg);
 /* The same for a debate that is being cancelled. */
 MUST_USE enum result run_write_cancelled(struct run *run, run_writer *write, void *arg);
+
+#define FAILURES_MAX 3 /* in a row: an agent's last calls */
+
+/* A dead provider would cost each phase its whole limit (debates.md 12). The steps that are stored
+ * tell a resumed debate the same. */
+bool agent_is_out(const struct run *run, size_t agent);
+
+/* For as long as the run lives. */
+struct call *calls_new(struct run *run, size_t count);
+/* target: NO_TARGET, or the place of another. */
+void call_set(struct run *run, struct call *call, enum call_kind kind, int64_t round, size_t agent,
+              size_t target);
+/* As phase_run(), counting who fails. */
+MUST_USE enum result calls_run(struct run *run, struct call *calls, size_t count);
 
 /* Runs all calls side by side until each is done. ERR_TIMEOUT, ERR_CANCELLED: partial texts are
  * stored; ERR_UNAVAILABLE: asked to stop. */

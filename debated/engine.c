@@ -1,17 +1,19 @@
 /* engine.c - a debate, top to bottom.
  *
- * Proposals; rounds of critiques and revisions; votes; the verdict; its summary. Each step
+ * Proposals; rounds of critiques and revisions; votes; a judge, where one decides; the verdict; its
+ * summary. Each step
  * commits as it arrives and is not done again: a debate whose runner died goes through the same
  * functions, which find the steps that are done and take their texts.
  *
- * Elsewhere: how calls run side by side (phase.c), what they leave behind (record.c), the last
- * transaction (debate_end.c), leases (runner.c). */
+ * Elsewhere: how calls run side by side (phase.c), who judges (judge.c), what they leave behind
+ * (record.c), the last transaction (debate_end.c), leases (runner.c). */
 #include "debated/engine.h"
 
 #include "common/base/clock.h"
 #include "common/store/attempt.h"
 #include "debated/convergence.h"
 #include "debated/debate_end.h"
+#include "debated/judge.h"
 #include "debated/parse.h"
 
 #include <math.h>
@@ -45,16 +47,12 @@ static struct str step_name(struct arena *arena, int64_t round, const char *phas
     return arena_str(arena, buf_view(&name));
 }
 
-#define FAILURES_MAX 3 /* in a row: an agent's last calls */
-
-/* A dead provider would cost each phase its whole limit (debates.md 12). The steps that are stored
- * tell a resumed debate the same. */
-static bool is_out(const struct run *run, size_t agent)
+bool agent_is_out(const struct run *run, size_t agent)
 {
     return run->failures[agent] >= FAILURES_MAX;
 }
 
-static enum result run_calls(struct run *run, struct call *calls, size_t count)
+enum result calls_run(struct run *run, struct call *calls, size_t count)
 {
     enum result result = phase_run(run, calls, count);
 
@@ -65,13 +63,13 @@ static enum result run_calls(struct run *run, struct call *calls, size_t count)
     return result;
 }
 
-static struct call *new_calls(struct run *run, size_t count)
+struct call *calls_new(struct run *run, size_t count)
 {
     return arena_array(run->arena, count, sizeof(struct call));
 }
 
-static void call_set(struct run *run, struct call *call, enum call_kind kind, int64_t round,
-                     size_t agent, size_t target)
+void call_set(struct run *run, struct call *call, enum call_kind kind, int64_t round, size_t agent,
+              size_t target)
 {
     bool targeted = target != NO_TARGET;
     struct said *all = arena_array(run->arena, run->count, sizeof(*all));
@@ -81,16 +79,17 @@ static void call_set(struct run *run, struct call *call, enum call_kind kind, in
         if (run->proposals[i].text.at)
             all[count++] = run->proposals[i];
     *call = (struct call){ .agent = agent, .target = target };
-    call->prompt = (struct prompt){ .kind = kind,
-                                    .round = round,
-                                    .seat = agent,
-                                    .agent = run->names[agent],
-                                    .task = run->debate.task,
-                                    .context = run->debate.context,
-                                    .persona = run->agents[agent].persona,
-                                    .role = run->agents[agent].role,
-                                    .own = run->proposals[agent].text,
-                                    .proposals = { all, count } };
+    call->prompt =
+        (struct prompt){ .kind = kind,
+                         .round = round,
+                         .seat = agent,
+                         .agent = run->names[agent],
+                         .task = run->debate.task,
+                         .context = run->debate.context,
+                         .persona = run->agents[agent].persona,
+                         .role = kind == CALL_JUDGE ? STR("judge") : run->agents[agent].role,
+                         .own = run->proposals[agent].text,
+                         .proposals = { all, count } };
     if (targeted)
         call->prompt.target = run->proposals[target];
     call->step = step_name(run->arena, round, phase_name(kind), run->names[agent],
@@ -124,14 +123,15 @@ static enum result begin(struct run *run)
 /* *answered: agents that gave a proposal. */
 static enum result propose(size_t *answered, struct run *run)
 {
-    struct call *calls = new_calls(run, run->count);
+    struct call *calls = calls_new(run, run->count);
 
     *answered = 0;
     for (size_t i = 0; i < run->count; i++)
         call_set(run, &calls[i], CALL_PROPOSAL, 0, i, NO_TARGET);
-    enum result result = run_calls(run, calls, run->count);
+    enum result result = calls_run(run, calls, run->count);
     for (size_t i = 0; i < run->count; i++) {
         run->proposals[i].text = calls[i].text;
+        run->absent[i] = !calls[i].text.at;
         *answered += calls[i].text.at != NULL;
     }
     TRY(result);
@@ -176,14 +176,14 @@ static enum result announce_round(struct run *run, int64_t number)
 /* Every agent on every other's proposal. */
 static enum result criticise(struct call **calls, size_t *count, struct run *run, int64_t round)
 {
-    struct call *made = new_calls(run, run->count * run->count);
+    struct call *made = calls_new(run, run->count * run->count);
     size_t n = 0;
 
     for (size_t agent = 0; agent < run->count; agent++)
         for (size_t target = 0; target < run->count; target++)
-            if (agent != target && !is_out(run, agent) && run->proposals[target].text.at)
+            if (agent != target && !agent_is_out(run, agent) && run->proposals[target].text.at)
                 call_set(run, &made[n++], CALL_CRITIQUE, round, agent, target);
-    TRY(run_calls(run, made, n));
+    TRY(calls_run(run, made, n));
     *calls = made;
     *count = n;
     return OK;
@@ -204,16 +204,16 @@ static struct list critiques_of(struct run *run, size_t target, const struct cal
 static enum result revise(struct run *run, int64_t round, const struct call *critiques,
                           size_t critique_count)
 {
-    struct call *calls = new_calls(run, run->count);
+    struct call *calls = calls_new(run, run->count);
     size_t n = 0;
 
     for (size_t i = 0; i < run->count; i++) {
-        if (!run->proposals[i].text.at || is_out(run, i))
+        if (!run->proposals[i].text.at || agent_is_out(run, i))
             continue;
         call_set(run, &calls[n], CALL_REVISION, round, i, NO_TARGET);
         calls[n++].prompt.critiques = critiques_of(run, i, critiques, critique_count);
     }
-    enum result result = run_calls(run, calls, n);
+    enum result result = calls_run(run, calls, n);
     for (size_t i = 0; i < n; i++)
         if (calls[i].text.at) /* who failed to revise keeps the earlier proposal */
             run->proposals[calls[i].agent].text = calls[i].text;
@@ -316,6 +316,8 @@ static enum result run_round(bool *over, struct run *run, int64_t round)
     TRY(announce_round(run, round));
     TRY(criticise(&critiques, &count, run, round));
     TRY(revise(run, round, critiques, count));
+    run->critiques = critiques;
+    run->critique_count = count;
     run->rounds_done = round;
     return round < 2 ? OK : check_convergence(over, run, round, before);
 }
@@ -332,39 +334,63 @@ static struct ballot ballot_of(const struct run *run, const struct call *call)
     return (struct ballot){ valid ? choice : ABSTAINED, vote.confidence };
 }
 
-static enum result vote_and_decide(struct run *run)
+/* *out: what the votes alone decide. */
+static enum result vote(struct verdict *out, struct run *run)
 {
     struct ballot *ballots = arena_array(run->arena, run->count, sizeof(*ballots));
-    struct call *calls = new_calls(run, run->count);
+    struct call *calls = calls_new(run, run->count);
     size_t n = 0;
 
     for (size_t i = 0; i < run->count; i++) {
         ballots[i].choice = ABSTAINED;
-        if (!is_out(run, i))
+        run->absent[i] = true;
+        if (!agent_is_out(run, i))
             call_set(run, &calls[n++], CALL_VOTE, run->rounds_done, i, NO_TARGET);
     }
-    TRY(run_calls(run, calls, n));
-    for (size_t i = 0; i < n; i++)
+    TRY(calls_run(run, calls, n));
+    for (size_t i = 0; i < n; i++) {
         ballots[calls[i].agent] = ballot_of(run, &calls[i]);
-    consensus_decide(&run->verdict, run->debate.consensus_mode, ballots, run->names, run->count);
+        run->absent[calls[i].agent] = !calls[i].text.at;
+    }
+    consensus_decide(out, run->debate.consensus_mode, ballots, run->names, run->count);
+    return OK;
+}
+
+static enum result decide(struct run *run)
+{
+    struct verdict verdict;
+
+    TRY(vote(&verdict, run));
+    if (debate_rule_judges(run->debate.consensus_mode)) {
+        run->verdict.winner = verdict.winner; /* for a debate that ends before its judge has */
+        TRY(judge_ask(run));
+        if (run->judgement.at)
+            consensus_judged(&verdict);
+    }
+    run->verdict = verdict;
     return OK;
 }
 
 /* By the agent of that role, else by the first; none that is out. */
 static enum result synthesise(struct run *run)
 {
-    struct call *call = new_calls(run, 1);
+    struct call *call = calls_new(run, 1);
     size_t speaker = run->count;
 
     for (size_t i = run->count; i-- > 0;)
-        if (!is_out(run, i) &&
+        if (!agent_is_out(run, i) &&
             (speaker == run->count || str_is(run->agents[i].role, "synthesizer") ||
              !str_is(run->agents[speaker].role, "synthesizer")))
             speaker = i;
-    if (run->verdict.winner >= run->count || speaker == run->count)
+    if ((run->verdict.winner >= run->count && !run->judgement.at) || speaker == run->count)
         return OK;
-    call_set(run, call, CALL_SYNTHESIS, run->rounds_done, speaker, run->verdict.winner);
-    TRY(run_calls(run, call, 1));
+    call_set(run, call, CALL_SYNTHESIS, run->rounds_done, speaker,
+             run->judgement.at ? NO_TARGET : run->verdict.winner);
+    if (run->judgement.at) {
+        call->prompt.judged = true;
+        call->prompt.target = (struct said){ run->names[run->judge], run->judgement };
+    }
+    TRY(calls_run(run, call, 1));
     run->synthesis = call->text;
     return OK;
 }
@@ -390,7 +416,7 @@ static enum result debate_course(struct run *run)
     }
     for (int64_t round = 1; round <= run->debate.rounds_requested && !over; round++)
         TRY(run_round(&over, run, round));
-    TRY(vote_and_decide(run));
+    TRY(decide(run));
     TRY(synthesise(run));
     return run_write(run, write_end, &(struct ending){ .status = "completed" });
 }
@@ -421,6 +447,7 @@ static enum result run_open(struct run *run)
     run->names = arena_array(run->arena, run->count, sizeof(*run->names));
     run->proposals = arena_array(run->arena, run->count, sizeof(*run->proposals));
     run->failures = arena_array(run->arena, run->count, sizeof(*run->failures));
+    run->absent = arena_array(run->arena, run->count, sizeof(*run->absent));
     for (size_t i = 0; i < run->count; i++)
         run->proposals[i].agent = run->names[i] = run->agents[i].agent;
     run->verdict = (struct verdict){ .winner = ABSTAINED, .status = "failed", .strength = "none" };

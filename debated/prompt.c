@@ -123,15 +123,35 @@ static void ask_vote(struct writer *w, const struct prompt *prompt)
                         "CONFIDENCE: a number from 0 to 1\nREASONING: why, in a few sentences\n"));
 }
 
+static void ask_judge(struct writer *w, const struct prompt *prompt)
+{
+    const struct said *critiques = prompt->critiques.at;
+
+    proposals(w, prompt);
+    for (size_t i = 0; i < prompt->critiques.count; i++)
+        passage(w, "critique", critiques[i].agent, critiques[i].text);
+    buf_str(w->out,
+            STR("You are the judge of this debate: what you write is the answer that stands. Write "
+                "it whole, so that it is understood without any other text: the decision first, "
+                "then the reasons that carry it, then what remains uncertain. Take what is best in "
+                "each proposal, whoever wrote it; yours is no better for being yours. Heed the "
+                "critiques that are right, and say why you reject the others. Add no claim that "
+                "nobody made.\n"));
+}
+
 static void ask_synthesis(struct writer *w, const struct prompt *prompt)
 {
     proposals(w, prompt);
+    if (prompt->judged)
+        passage(w, "decision", prompt->target.agent, prompt->target.text);
     buf_printf(w->out,
-               "The agents voted for the proposal of " STR_FMT
-               ". Sum the debate up for someone who was not there: the decision, the reasons that "
-               "carry it, what was held against it and by whom, the risks that remain, and the "
-               "next steps. Add no claim that no proposal makes. At most 1200 words.\n",
+               prompt->judged ? "The debate was decided by its judge, " STR_FMT
+                              : "The agents voted for the proposal of " STR_FMT,
                STR_ARG(prompt->target.agent));
+    buf_str(w->out,
+            STR(". Sum the debate up for someone who was not there: the decision, the reasons that "
+                "carry it, what was held against it and by whom, the risks that remain, and the "
+                "next steps. Add no claim that no proposal makes. At most 1200 words.\n"));
 }
 
 static void write_system(struct writer *w, const struct prompt *prompt)
@@ -155,9 +175,9 @@ static void write_system(struct writer *w, const struct prompt *prompt)
 void prompt_build(struct prompt_text *out, struct arena *arena, const struct prompt *prompt)
 {
     static void (*const asks[CALL_KINDS])(struct writer *, const struct prompt *) = {
-        [CALL_PROPOSAL] = ask_proposal,   [CALL_CRITIQUE] = ask_critique,
-        [CALL_REVISION] = ask_revision,   [CALL_VOTE] = ask_vote,
-        [CALL_SYNTHESIS] = ask_synthesis,
+        [CALL_PROPOSAL] = ask_proposal, [CALL_CRITIQUE] = ask_critique,
+        [CALL_REVISION] = ask_revision, [CALL_VOTE] = ask_vote,
+        [CALL_JUDGE] = ask_judge,       [CALL_SYNTHESIS] = ask_synthesis,
     };
     CLEANUP(buf_free) struct buf system = { 0 };
     CLEANUP(buf_free) struct buf user = { 0 };

@@ -17,8 +17,8 @@ struct told { /* the data of every event of a call; absent members are left out 
     struct str phase, error_type, message, provider;   /* agent_error */
     bool recoverable;
     struct list issues, suggestions;
-    double severity, confidence;
-    int64_t attempt; /* which try at this text, from 1 */
+    double severity, confidence, confidence_score; /* confidence_score: of a judge */
+    int64_t attempt;                               /* which try at this text, from 1 */
     struct utc timestamp;
 };
 
@@ -37,7 +37,12 @@ static const struct field token_fields[] = {
     { FIELD(struct told, timestamp), .form = FORM_EPOCH },
     { 0 },
 };
-static const struct field message_fields[] = { TOLD(content), TOLD(role), { 0 } };
+static const struct field message_fields[] = {
+    TOLD(content),
+    TOLD(role),
+    TOLD(confidence_score),
+    { 0 },
+};
 static const struct field critique_fields[] = {
     TOLD(target),
     TOLD(target_agent),
@@ -68,14 +73,16 @@ static const struct field error_fields[] = {
 
 const char *phase_name(enum call_kind kind)
 {
-    static const char *const names[] = { "proposal", "critique", "revision", "vote", "synthesis" };
+    static const char *const names[] = { "proposal", "critique", "revision",
+                                         "vote",     "judge",    "synthesis" };
 
     return names[kind];
 }
 
 static const char *role_of(enum call_kind kind)
 {
-    static const char *const roles[] = { "proposer", "critic", "proposer", "voter", "synthesizer" };
+    static const char *const roles[] = { "proposer", "critic", "proposer",
+                                         "voter",    "judge",  "synthesizer" };
 
     return roles[kind];
 }
@@ -90,6 +97,7 @@ static struct told told_of(const struct run *run, const struct call *call)
                           .attempt = call->attempts,
                           .severity = NAN,
                           .confidence = NAN,
+                          .confidence_score = NAN,
                           .timestamp = utc_now() };
 }
 
@@ -131,7 +139,8 @@ void record_delta(struct run *run, const struct call *call, struct str text)
                                .content = text,
                                .attempt = call->attempts,
                                .severity = NAN,
-                               .confidence = NAN };
+                               .confidence = NAN,
+                               .confidence_score = NAN };
 
     fields_write(&data, &told, delta_fields);
     event_tell(run->job->org_id, &(struct event){ .loop_id = told.debate_id,
@@ -301,6 +310,8 @@ static enum result record_message(struct run *run, const struct call *call)
 {
     struct told told = told_of(run, call);
 
+    if (call->prompt.kind == CALL_JUDGE)
+        told.confidence_score = JUDGED;
     TRY(add_message(run, call, call->text, false));
     TRY(tell(run, call, EVENT_agent_message, message_fields, &told));
     if (call->prompt.kind != CALL_SYNTHESIS)
@@ -325,6 +336,7 @@ enum result record_done(struct run *run, struct call *call)
         break;
     case CALL_PROPOSAL:
     case CALL_REVISION:
+    case CALL_JUDGE:
     case CALL_SYNTHESIS:
         TRY(record_message(run, call));
         break;

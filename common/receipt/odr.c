@@ -355,7 +355,7 @@ static struct list ballots_of(struct arena *arena, struct list votes, struct lis
                                   .verdict = words[all[i].stance],
                                   .role = all[i].role,
                                   .posted_at = all[i].posted_at,
-                                  .counted = all[i].stance != STANCE_ABSTAIN };
+                                  .counted = all[i].stance != STANCE_ABSTAIN && !all[i].advisory };
     return (struct list){ out, votes.count };
 }
 
@@ -417,7 +417,9 @@ static void write_document(struct buf *out, struct arena *arena, const struct od
                                        : ABSENT("The debate ended without an answer.") },
         .reasoning = reasoning_of(arena, facts->reasoning),
         .quorum = quorum_of(arena, facts),
-        .confidence = ABSENT("The share of the votes is not calibrated."),
+        .confidence = facts->consensus.judge.at
+                          ? ABSENT("The judge is not calibrated.")
+                          : ABSENT("The share of the votes is not calibrated."),
         .cruxes = ABSENT("Cruxes were not looked for."),
         .attestation = { STR("autonomous"),
                          { draft->execution_id, STR("aragora-debated"), STR("executor") } },

@@ -15,6 +15,7 @@
 #include <assert.h>
 
 static const struct shape consensus_members[] = {
+    { "judge", SHAPE_TEXT, .optional = true },
     { "method", SHAPE_TEXT },
     { "reached", SHAPE_FLAG },
     { "strength", SHAPE_TEXT, .nullable = true },
@@ -94,6 +95,8 @@ static void add_consensus(struct buf *out, const struct receipt_facts *facts)
 {
     buf_json_key(out, STR("consensus"));
     buf_char(out, '{');
+    if (facts->consensus.judge.at)
+        add_text(out, STR("judge"), facts->consensus.judge);
     add_text(out, STR("method"), facts->consensus.method);
     add_flag(out, STR("reached"), facts->consensus.reached);
     add_text(out, STR("strength"), facts->consensus.strength);

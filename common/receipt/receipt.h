@@ -36,6 +36,7 @@ struct receipt_vote {
     enum receipt_stance stance;
     struct str reason; /* STR_NONE: it gave none */
     struct utc posted_at;
+    bool advisory; /* it was heard, and another decided */
 };
 
 /* An objection that stood against the final answer at the end. */
@@ -56,6 +57,7 @@ struct receipt_facts {
     struct {
         bool reached;
         struct str method, strength; /* strength may be STR_NONE */
+        struct str judge;            /* the agent that gave the answer; STR_NONE: none did */
     } consensus;
     struct list participants; /* of struct receipt_participant */
     struct list texts;        /* of struct receipt_text, in the order of the debate */

@@ -1,18 +1,27 @@
 #include "common/store/debate.h"
 
 #include "common/base/clock.h"
+#include "common/base/crypto.h"
 #include "common/base/id.h"
+#include "common/base/json.h"
 #include "common/store/job.h"
 
-const char *const debate_rules[] = { "majority", "weighted",  "supermajority",
-                                     "any",      "unanimous", NULL };
+const char *const debate_rules[] = {
+    "majority", "weighted", "supermajority", "any", "unanimous", "judge", "hybrid", NULL,
+};
+const char *const debate_judge_selections[] = { "random", "last", NULL };
+
+bool debate_rule_judges(struct str rule)
+{
+    return str_is(rule, "judge") || str_is(rule, "hybrid");
+}
 
 #define DEBATE_COLUMNS                                                                             \
     "d.debate_id, d.slug, d.task, d.context, l.status, l.visibility, l.owner_id, d.agents,"        \
-    " d.result, d.consensus_mode, d.consensus_strength, d.winner, d.final_answer, d.error,"        \
-    " d.receipt_id, d.rounds_requested, d.rounds_used, l.last_seq, d.consensus_reached,"           \
-    " d.is_demo, d.confidence, d.created_at, d.started_at, d.completed_at,"                        \
-    " d.replay_of, d.parent_debate_id, d.branch_point, d.fork_step,"                               \
+    " d.result, d.consensus_mode, d.judge_selection, d.consensus_strength, d.winner,"              \
+    " d.final_answer, d.error, d.receipt_id, d.rounds_requested, d.rounds_used, d.judge_seed,"     \
+    " l.last_seq, d.consensus_reached, d.is_demo, d.confidence, d.created_at, d.started_at,"       \
+    " d.completed_at, d.replay_of, d.parent_debate_id, d.branch_point, d.fork_step,"               \
     " (SELECT value FROM meta WHERE key = 'stream_epoch') || ':' || l.last_seq"                    \
     " FROM debates d JOIN loops l ON l.org_id = d.org_id AND l.loop_id = d.debate_id"
 
@@ -27,6 +36,7 @@ static const struct field debate_row[] = {
     { FIELD(struct debate, agents) },
     { FIELD(struct debate, result) },
     { FIELD(struct debate, consensus_mode) },
+    { FIELD(struct debate, judge_selection) },
     { FIELD(struct debate, consensus_strength) },
     { FIELD(struct debate, winner) },
     { FIELD(struct debate, final_answer) },
@@ -34,6 +44,7 @@ static const struct field debate_row[] = {
     { FIELD(struct debate, receipt_id) },
     { FIELD(struct debate, rounds_requested) },
     { FIELD(struct debate, rounds_used) },
+    { FIELD(struct debate, judge_seed) },
     { FIELD(struct debate, last_seq) },
     { FIELD(struct debate, consensus_reached) },
     { FIELD(struct debate, is_demo) },
@@ -121,6 +132,26 @@ static const struct field start_fields[] = {
     { 0 },
 };
 
+static struct str judge_selection_of(const struct debate_draft *draft)
+{
+    if (!debate_rule_judges(draft->consensus))
+        return STR_NONE;
+    return draft->judge_selection.len ? draft->judge_selection
+                                      : str_from(debate_judge_selections[0]);
+}
+
+static int64_t judge_seed_of(const struct debate_draft *draft)
+{
+    uint64_t random;
+
+    if (!debate_rule_judges(draft->consensus))
+        return INT_NONE;
+    if (draft->judge_seed)
+        return draft->judge_seed;
+    random_bytes(&random, sizeof(random));
+    return (int64_t)(random >> 1 | 1);
+}
+
 static enum result insert_rows(struct db *db, const struct debate_draft *draft,
                                const struct start *start)
 {
@@ -139,13 +170,14 @@ static enum result insert_rows(struct db *db, const struct debate_draft *draft,
     buf_char(&names, ']');
     TRY(db_run(NULL, db,
                "INSERT INTO debates (org_id, debate_id, slug, task, context, agents, request,"
-               " consensus_mode, rounds_requested, is_demo, replay_of, parent_debate_id,"
-               " branch_point, fork_step, premise, created_at, updated_at)"
-               " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,"
+               " consensus_mode, judge_selection, judge_seed, rounds_requested, is_demo, replay_of,"
+               " parent_debate_id, branch_point, fork_step, premise, created_at, updated_at)"
+               " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,"
                " (SELECT now_us()), (SELECT now_us()))",
                BIND(start->debate_id, slug_of(db_arena(db), draft->task), draft->task,
                     draft->context, buf_view(&names), draft->request, draft->consensus,
-                    draft->rounds, draft->is_demo, draft->replay_of, draft->parent_debate_id,
+                    judge_selection_of(draft), judge_seed_of(draft), draft->rounds, draft->is_demo,
+                    draft->replay_of, draft->parent_debate_id,
                     draft->parent_debate_id.at ? draft->branch_point : INT_NONE, draft->fork_step,
                     draft->premise)));
     for (size_t i = 0; i < draft->agents.count; i++) {
@@ -205,6 +237,29 @@ enum result debate_find(struct debate *out, struct db *db, struct str debate_id)
                   "SELECT " DEBATE_COLUMNS
                   " WHERE d.org_id = $1 AND d.debate_id = $2 AND d.deleted_at IS NULL",
                   BIND(debate_id));
+}
+
+static struct json_text member_of(struct arena *arena, struct json_object *result, const char *name)
+{
+    CLEANUP(buf_free) struct buf text = { 0 };
+    struct json_object *member;
+
+    if (!json_get(&member, result, name))
+        return (struct json_text){ STR_NONE };
+    json_write(&text, member);
+    return (struct json_text){ arena_str(arena, buf_view(&text)) };
+}
+
+void debate_read_result(struct debate *debate, struct arena *arena)
+{
+    struct json_object *result;
+
+    debate->method = debate->metadata.text = STR_NONE;
+    if (!debate->result.text.at ||
+        json_parse(&result, arena, debate->result.text, &json_limits_wide, NULL) != OK)
+        return;
+    (void)json_get_str(&debate->method, result, "method");
+    debate->metadata = member_of(arena, result, "metadata");
 }
 
 enum result debate_list(struct list *out, int64_t *total, struct db *db,

@@ -25,23 +25,20 @@
     " ELSE '/' || m.role || '/' END || m.agent"                                                    \
     " || CASE WHEN m.target = '' THEN '' ELSE '/' || m.target END"
 
-/* Phases of a round; one that is not here stands in front of the last. */
+/* Phases of a round, in order. */
 static const char *const phases[] = { "start",       "proposal", "critique", "revision",
-                                      "convergence", "vote",     NULL,       "synthesis" };
+                                      "convergence", "vote",     "judge",    "synthesis" };
 
-#define PLACE_VOTE 5
+#define PLACE_VOTE  5
+#define PLACE_JUDGE 6
 
 static int64_t phase_place(struct str phase)
 {
-    size_t other = 0;
+    size_t i = 0;
 
-    for (size_t i = 0; i < COUNT(phases); i++) {
-        if (phases[i] && str_is(phase, phases[i]))
-            return (int64_t)i;
-        if (!phases[i])
-            other = i;
-    }
-    return (int64_t)other;
+    while (i < COUNT(phases) && !str_is(phase, phases[i]))
+        i++;
+    return (int64_t)i;
 }
 
 static void step_place(struct debate_step *step)
@@ -52,6 +49,8 @@ static void step_place(struct debate_step *step)
         !str_split(&phase, &rest, '/'))
         phase = STR_NONE;
     step->place = phase_place(phase);
+    if (step->place == PLACE_JUDGE) /* counted as the round behind the last, which it ends */
+        step->round--;
 }
 
 /* Below 0: a's phase comes before b's; 0: it is the same. */
@@ -165,6 +164,8 @@ static enum result draft_of(struct debate_draft *out, struct debate *source, str
     *out = (struct debate_draft){ .task = source->task,
                                   .context = source->context,
                                   .consensus = source->consensus_mode,
+                                  .judge_selection = source->judge_selection,
+                                  .judge_seed = source->judge_seed,
                                   .user_id = source->user_id,
                                   .rounds = source->rounds_requested,
                                   .request = { request.value },

@@ -10,7 +10,7 @@
 /* --- Create ------------------------------------------------------------------------------ */
 
 struct debate_create_in {
-    struct str task, question, context, consensus, mode, debate_format;
+    struct str task, question, context, consensus, judge_selection, mode, debate_format;
     struct json_text agents, metadata;
     int64_t rounds;
 };
@@ -29,7 +29,9 @@ static const struct field create_in[] = {
     { FIELD(struct debate_create_in, rounds), .min = 1, .max = 20,
       .doc = "Rounds of critique and revision; cut to the server's limit" },
     { FIELD(struct debate_create_in, consensus), .choices = debate_rules,
-      .doc = "Rule by which votes decide; else ARAGORA_DEFAULT_CONSENSUS" },
+      .doc = "Rule by which votes or a judge decide; else ARAGORA_DEFAULT_CONSENSUS" },
+    { FIELD(struct debate_create_in, judge_selection), .choices = debate_judge_selections,
+      .doc = "How a judge is chosen among the agents; else random" },
     { FIELD(struct debate_create_in, context), .max = 100000, .doc = "What agents should know" },
     { FIELD(struct debate_create_in, debate_format), .choices = formats, .doc = "Preset" },
     { FIELD(struct debate_create_in, mode), .max = 64, .doc = "Debate mode" },
@@ -65,13 +67,6 @@ static bool all_demo(const struct list *agents)
     return true;
 }
 
-static struct str consensus_of(struct str wanted)
-{
-    if (!wanted.len)
-        wanted = setting_str(SETTING_DEFAULT_CONSENSUS);
-    return wanted.len ? wanted : STR("majority");
-}
-
 /* What it answers is stored with the debate; a job runs it. */
 static enum result debate_start(struct request *r)
 {
@@ -81,7 +76,10 @@ static enum result debate_start(struct request *r)
                                   .user_id = r->who.user_id,
                                   .trace_id = r->trace_id,
                                   .rounds = in->rounds,
-                                  .consensus = consensus_of(in->consensus),
+                                  .consensus = in->consensus.len
+                                                   ? in->consensus
+                                                   : setting_str(SETTING_DEFAULT_CONSENSUS),
+                                  .judge_selection = in->judge_selection,
                                   .request = { r->body } };
     struct debate_created out = { .success = true, .status = STR("created") };
     CLEANUP(tx_end) struct tx tx = { 0 };
@@ -130,7 +128,8 @@ static const struct field debate_out[] = {
     { FIELD(struct debate, status), .doc = "created, running, completed, failed, cancelled" },
     { FIELD(struct debate, agents), .kind = JSON_ARRAY, .doc = "Names, in order" },
     { FIELD_AS("participants", struct debate, agents), .kind = JSON_ARRAY, .doc = "The same" },
-    { FIELD(struct debate, consensus_mode), .doc = "Rule by which votes decided" },
+    { FIELD(struct debate, consensus_mode), .doc = "Rule that was asked for" },
+    { FIELD(struct debate, method), .doc = "Rule that decided, which without a judge is majority" },
     { FIELD(struct debate, consensus_reached), .doc = "The rule was met" },
     { FIELD(struct debate, consensus_strength), .doc = "unanimous, strong, medium or weak" },
     { FIELD(struct debate, confidence), .absent = ABSENT_EMPTY, .doc = "0 to 1" },
@@ -146,6 +145,7 @@ static const struct field debate_out[] = {
     { FIELD(struct debate, parent_debate_id), .doc = "Debate that this one is a fork of" },
     { FIELD(struct debate, branch_point), .doc = "Messages that the fork took over" },
     { FIELD(struct debate, fork_step), .doc = "First step of the fork that ran live" },
+    { FIELD(struct debate, metadata), .kind = JSON_OBJECT, .doc = "judge: the agent that decided" },
     { FIELD_AS("demo", struct debate, is_demo), .doc = "Only demo agents answered" },
     { FIELD_AS("cursor_seq", struct debate, last_seq), .doc = "Last event that this reflects" },
     { FIELD(struct debate, cursor), .doc = "The same for the stream: epoch and seq" },
@@ -178,6 +178,7 @@ static enum result debate_get(struct request *r)
     struct debate debate;
 
     TRY(debate_find(&debate, r->db, in->id));
+    debate_read_result(&debate, r->arena);
     debate.status = debate_status_word(debate.status);
     if (debate.is_demo)
         reply_header(r, "X-Aragora-Demo", STR("1"));
@@ -266,7 +267,7 @@ static const struct field messages_in[] = {
 
 static const struct field message_out[] = {
     { FIELD(struct debate_message, index), .doc = "Place in the debate, from 0" },
-    { FIELD(struct debate_message, role), .doc = "proposer, critic, synthesis" },
+    { FIELD(struct debate_message, role), .doc = "proposer, critic, judge, synthesizer" },
     { FIELD(struct debate_message, content), .doc = "What was said" },
     { FIELD(struct debate_message, agent), .doc = "Who said it" },
     { FIELD(struct debate_message, target), .doc = "Whose proposal a critique is about" },

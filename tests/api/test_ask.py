@@ -35,7 +35,7 @@ def test_a_debate_is_told_line_by_line_and_its_receipt_verifies(slow, tmp_path):
     told = done.stdout
     assert told.startswith(QUESTION) and "demo agents (simulated)" in told
     for line in ("demo proposes", "demo-skeptic proposes", "Round 1", "demo on demo-skeptic", "demo-skeptic on demo",
-                 "demo revises", "demo votes for", "onsensus (majority"):
+                 "demo revises", "demo votes for", " judges", "decided by demo", "onsensus (judge"):
         assert told.count(line) == 1, line
     assert "\033" not in told
     assert re.search(r"^debate  adhoc_[0-9a-f]{32}$", told, re.M)
@@ -146,4 +146,4 @@ def test_an_interrupted_ask_leaves_the_debate_running(slow):
 def test_the_demonstration_ends_with_a_verified_receipt():
     done = subprocess.run(["sh", ROOT / "deploy/demo.sh", BIN], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert "\nverified: " in done.stdout and "onsensus (majority" in done.stdout
+    assert "\nverified: " in done.stdout and "onsensus (judge" in done.stdout

@@ -63,8 +63,30 @@ def test_a_debate_runs_to_its_verdict(owner):
     assert types.count("critique") == 2 * 3 * 2 and types.count("vote") == 3
     assert types.index("consensus") < types.index("debate_end")
     messages = owner.get(f"/api/v1/debates/{debate}/messages", params={"limit": 200}).json()
-    assert messages["total"] == 3 + 2 * (6 + 3) + 1
+    assert messages["total"] == 3 + 2 * (6 + 3) + 1 + 1
     assert debate in [d["id"] for d in owner.get("/api/debates", params={"status": "completed"}).json()["debates"]]
+
+
+def test_an_agent_decides_where_nothing_else_is_asked_for(owner):
+    found, events = wait(owner, start(owner, rounds=1), ended)
+    assert found["consensus_mode"] == found["method"] == "judge"
+    message, = [e for e in events if e["data"].get("role") == "judge"]
+    assert found["metadata"] == {"judge": message["agent"]} and found["final_answer"] == message["data"]["content"]
+    verdict, = [e for e in events if e["type"] == "consensus"]
+    assert verdict["data"]["metadata"] == found["metadata"]
+    assert found["winner"] in {e["data"]["choice"] for e in events if e["type"] == "vote"}
+
+
+def test_votes_decide_where_that_is_asked_for(owner):
+    found, events = wait(owner, start(owner, rounds=1, consensus="majority"), ended)
+    assert found["method"] == "majority" and found["metadata"] == {}
+    assert "judge" not in {e["data"].get("role") for e in events}
+
+
+@pytest.mark.parametrize("selection", ["voted", "elo_ranked", "calibrated", "crux_aware", ""])
+def test_a_judge_is_not_chosen_by_what_is_not_there(owner, selection):
+    reply = owner.post("/api/v1/debates", json=QUESTION | {"judge_selection": selection})
+    assert reply.status_code == 400 and reply.json()["field"] == "judge_selection"
 
 
 def test_a_cancelled_debate_keeps_what_it_has_and_ends_once(slow):

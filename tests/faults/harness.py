@@ -27,9 +27,9 @@ from conftest import BIN, SLOWER, Server, clean_environment  # noqa: E402,F401 -
 SEED = int(os.environ.get("KILL_SEED") or random.randrange(1 << 32))
 QUESTION = {"task": "Should we move billing to event sourcing?", "rounds": 2,
             "agents": ["demo", "demo-skeptic", "demo-optimist"]}
-SPOKEN = {"agent_message": 3 + 2 * 3 + 1, "critique": 2 * 3 * 2, "vote": 3}
+SPOKEN = {"agent_message": 3 + 2 * 3 + 1 + 1, "critique": 2 * 3 * 2, "vote": 3}
 FINAL = ("completed", "failed", "cancelled", "error", "timeout")
-EVENTS = 82   # of an undisturbed debate
+EVENTS = 85   # of an undisturbed debate
 LIMIT = 15    # seconds; half a lease, so that nobody can have waited for one
 
 

@@ -26,6 +26,8 @@ def reply_to(user):
     if "Use exactly this form" in user:
         return ("Issues:\n- \"soon\" is no date\nSuggestions:\n- Name the day\nSeverity: 4\n"
                 "Reasoning: A plan needs a day.")
+    if "You are the judge" in user:
+        return "The judge decides — we move, and measure. Ünïcode survives: 漢字 🎉."
     return "We should move — step by step – and measure. Ünïcode survives: 漢字 🎉."
 
 
@@ -203,6 +205,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def be_failing(self):
         self.refuse(500, "the model fell over")
+
+    def be_no_judge(self):
+        self.be_failing() if "You are the judge" in self.call["user"] else self.good()
 
     def be_leaky(self):
         self.refuse(401, f"Incorrect API key provided: {KEY}")

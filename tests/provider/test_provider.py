@@ -7,7 +7,7 @@ import time
 
 import pytest
 from conftest import System
-from models import KEY
+from models import KEY, reply_to
 
 FINAL = ("completed", "failed", "cancelled")
 BOTH = pytest.mark.parametrize("provider", ["openai-api", "ollama"])
@@ -17,9 +17,9 @@ def agent(provider, model, name):
     return {"provider": provider, "model": model, "name": name}
 
 
-def start(system, *agents, rounds=1, task="Should we move billing to event sourcing?"):
+def start(system, *agents, rounds=1, task="Should we move billing to event sourcing?", **more):
     reply = system.client.post("/api/v1/debates",
-                               json={"task": task, "rounds": rounds, "agents": list(agents)})
+                               json={"task": task, "rounds": rounds, "agents": list(agents)} | more)
     assert reply.status_code == 200, reply.text
     return reply.json()["debate_id"]
 
@@ -72,7 +72,7 @@ def test_models_debate_to_a_verdict(system):
     assert {e["data"]["severity"] for e in of(events, "critique")} == {4}
     assert {e["data"]["choice"] for e in of(events, "vote")} == {"ann"}
     assert {a["outcome"] for a in attempts} == {"used"}
-    assert len(attempts) == 3 + 6 + 3 + 3 + 1
+    assert len(attempts) == 3 + 6 + 3 + 3 + 1 + 1
     for attempt in attempts:
         assert attempt["model_served"].endswith("-served")
         assert attempt["tokens_out"] == 20 and not attempt["estimated"]
@@ -84,6 +84,51 @@ def test_models_debate_to_a_verdict(system):
         assert attempt["cost_micro_usd"] == attempt["tokens_in"] * 2 + 20 * 8
     local = [a for a in attempts if a["provider"] == "ollama"]
     assert local and all(a["cost_micro_usd"] == 0 for a in local)
+
+
+def judged(system, *agents):
+    """By the last agent, if that can; the roles say nothing else."""
+    return run(system, *agents, consensus="judge", judge_selection="last")
+
+
+def test_a_judge_reads_everything_and_answers_for_all(system):
+    found, events, attempts = judged(system, agent("openai-api", "ok", "ann"),
+                                     agent("ollama", "ok", "bob"), "demo")
+    said, = [e for e in of(events, "agent_message") if e["data"]["role"] == "judge"]
+    assert said["agent"] == "bob"  # a demo agent stands in for no real one
+    assert said["round"] == 2 and said["data"]["confidence_score"] == 0.8
+    assert found["final_answer"] == said["data"]["content"] == reply_to("You are the judge")
+    assert found["consensus_reached"] and found["confidence"] == 0.8
+    assert found["consensus_mode"] == found["method"] == "judge"
+    assert found["metadata"] == {"judge": "bob"} and found["winner"] == "ann"  # as the votes say
+    verdict = of(events, "consensus")[-1]["data"]
+    assert verdict["method"] == "judge" and verdict["metadata"] == {"judge": "bob"}
+    *_, asked = [c["user"] for c in system.models.calls_of("ok") if "You are the judge" in c["user"]]
+    for proposal in [e for e in of(events, "agent_message") if e["round"] == 1]:
+        if proposal["data"]["role"] == "proposer":
+            assert proposal["data"]["content"] in asked
+    assert "critique of ann by bob" in asked and '"soon" is no date' in asked
+    assert [a["outcome"] for a in attempts if a["step"] == "2/judge/bob"] == ["used"]
+
+
+def test_a_judge_that_fails_is_followed_by_the_next(system):
+    found, events, attempts = judged(system, agent("openai-api", "ok", "ann"),
+                                     agent("openai-api", "no_judge", "bob"))
+    failed, = of(events, "agent_error", "bob")
+    assert failed["data"]["phase"] == "judge"
+    assert found["metadata"] == {"judge": "ann"} and found["method"] == "judge"
+    assert found["final_answer"] == reply_to("You are the judge")
+    steps = [(a["step"], a["outcome"]) for a in attempts if "judge" in a["step"]]
+    assert steps == [("2/judge/bob", "failed")] * 3 + [("2/judge/ann", "used")]
+
+
+def test_without_a_judge_the_votes_decide(system):
+    found, events, _ = judged(system, agent("openai-api", "no_judge", "ann"),
+                              agent("ollama", "no_judge", "bob"))
+    assert [e["agent"] for e in of(events, "agent_error")] == ["bob", "ann"]
+    assert found["consensus_mode"] == "judge" and found["method"] == "majority"
+    assert found["metadata"] == {} and found["winner"] == "ann"
+    assert found["final_answer"] == reply_to("")
 
 
 def test_replies_are_stored_sealed(system):
@@ -255,7 +300,7 @@ def test_a_kill_repeats_only_the_calls_in_flight():
     attempts = system.rows("SELECT * FROM provider_attempts")
     lost = [a for a in attempts if a["outcome"] == "lost"]
     used = [a for a in attempts if a["outcome"] == "used"]
-    assert 1 <= len(lost) <= 2 and len(used) == 2 + 2 + 2 + 2 + 1
+    assert 1 <= len(lost) <= 2 and len(used) == 2 + 2 + 2 + 2 + 1 + 1
     assert len(attempts) == len(lost) + len(used)
     assert len(system.models.calls) == len(attempts)
     for attempt in lost:

@@ -28,14 +28,14 @@ struct str fresh_org(void)
     return org;
 }
 
-struct str two_agents_debate(void)
+struct str two_agents_debate(const char *rule)
 {
     static struct debate_agent agents[] = {
         { STR("ann"), STR("demo"), STR("proposer") },
         { STR("bob"), STR("demo"), STR("critic") },
     };
     const struct debate_draft draft = { .task = STR("Should we ship on Friday?"),
-                                        .consensus = STR("majority"),
+                                        .consensus = str_from(rule),
                                         .rounds = 2,
                                         .agents = { agents, COUNT(agents) },
                                         .request = { STR("{}") },

@@ -21,7 +21,7 @@ int open_postgres(void **state);
 int close_databases(void **state);
 
 /* A debate of two demo agents over two rounds, in the session's organisation. */
-struct str two_agents_debate(void);
+struct str two_agents_debate(const char *rule);
 
 /* A new organisation with one member; the session is its. */
 struct str fresh_org(void);

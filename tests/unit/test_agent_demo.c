@@ -129,6 +129,44 @@ static void a_severe_critique_changes_a_mind_and_a_mild_one_does_not(void **stat
     assert_true(str_starts(demo_answer(arena, &prompt), said[0].text));
 }
 
+/* A proposal that speaks of what was asked, and one that does not, in any order. */
+static void a_judge_takes_what_answers_the_question_and_says_what_is_open(void **state)
+{
+    CLEANUP(arena_cleanup) struct arena *arena = arena_new();
+    struct said bare = { names[0], STR("Let us wait. Nothing is known yet. Time will tell.") },
+                apt = { names[1], STR("The payment service can ship on Friday. We can go back.") },
+                objection = { STR("bob by cleo"), STR("- nobody is there on Saturday") };
+    size_t place;
+
+    (void)state;
+    for (int order = 0; order < 2; order++) {
+        struct prompt prompt = prompt_of(CALL_JUDGE, questions[0], 2);
+        struct said said[] = { order ? bare : apt, order ? apt : bare };
+
+        prompt.proposals = (struct list){ said, COUNT(said) };
+        prompt.critiques = (struct list){ &objection, 1 };
+        struct str text = demo_answer(arena, &prompt);
+        assert_true(str_starts(text, apt.text));
+        assert_true(str_find(&place, text, STR("from bob")));
+        assert_true(str_find(&place, text, STR("ann adds")));
+        assert_true(str_find(&place, text, objection.text));
+        assert_true(str_eq(text, demo_answer(arena, &prompt)));
+    }
+}
+
+static void a_summary_tells_who_decided(void **state)
+{
+    CLEANUP(arena_cleanup) struct arena *arena = arena_new();
+    struct prompt prompt = prompt_of(CALL_SYNTHESIS, questions[0], 2);
+    size_t place;
+
+    (void)state;
+    prompt.target = (struct said){ names[1], STR("Yes.") };
+    assert_true(str_find(&place, demo_answer(arena, &prompt), STR("settled on bob's proposal")));
+    prompt.judged = true;
+    assert_true(str_find(&place, demo_answer(arena, &prompt), STR("decided by bob: Yes.")));
+}
+
 static void a_vote_is_read_in_every_form(void **state)
 {
     static const struct {
@@ -222,6 +260,8 @@ int main(void)
         cmocka_unit_test(different_questions_have_different_winners),
         cmocka_unit_test(a_critique_quotes_its_target_and_reads_back),
         cmocka_unit_test(a_severe_critique_changes_a_mind_and_a_mild_one_does_not),
+        cmocka_unit_test(a_judge_takes_what_answers_the_question_and_says_what_is_open),
+        cmocka_unit_test(a_summary_tells_who_decided),
         cmocka_unit_test(a_vote_is_read_in_every_form),
         cmocka_unit_test(a_critique_is_read_in_every_form),
         cmocka_unit_test(votes_give_the_verdict),

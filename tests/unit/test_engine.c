@@ -19,19 +19,22 @@ static int open_engine(void **state)
                                                                                             : -1;
 }
 
-static struct str debate_of(const struct debate_agent *agents, size_t count, int64_t rounds)
+static struct str debate_by(struct debate_draft draft)
 {
-    struct debate_draft draft = { .task = STR("Should we ship the payment service on Friday?"),
-                                  .consensus = STR("majority"),
-                                  .rounds = rounds,
-                                  .agents = { (void *)agents, count },
-                                  .request = { STR("{}") },
-                                  .is_demo = true };
     struct str id;
 
+    draft.task = STR("Should we ship the payment service on Friday?");
+    draft.request.text = STR("{}");
+    draft.is_demo = true;
     db_use(at.db, at.arena, ORG_DEFAULT);
     assert_int_equal(debate_create(&id, at.db, &draft, 1000), OK);
     return id;
+}
+
+static struct str debate_of(const struct debate_agent *agents, size_t count, int64_t rounds)
+{
+    return debate_by((struct debate_draft){
+        .consensus = STR("majority"), .rounds = rounds, .agents = { (void *)agents, count } });
 }
 
 static struct str new_debate(void)
@@ -43,6 +46,20 @@ static struct str new_debate(void)
     };
 
     return debate_of(agents, COUNT(agents), 2);
+}
+
+static struct str judged_debate(const char *selection)
+{
+    static const struct debate_agent judges[] = {
+        { STR("ann"), STR("demo"), STR("synthesizer") },
+        { STR("bob"), STR("demo"), STR("critic") },
+        { STR("cleo"), STR("demo"), STR("proposer") },
+    };
+
+    return debate_by((struct debate_draft){ .consensus = STR("judge"),
+                                            .judge_selection = str_from(selection),
+                                            .rounds = 2,
+                                            .agents = { (void *)judges, COUNT(judges) } });
 }
 
 static const struct engine_options at_once = { .limit_us = 900 * US_PER_S, .signers = &signers };
@@ -112,6 +129,7 @@ static void assert_whole(struct str id, struct str answer)
     assert_true(debate.completed_at.us && debate.started_at.us && debate.final_answer.len);
     if (answer.at)
         assert_true(str_eq(debate.final_answer, answer));
+    int64_t judged = debate_rule_judges(debate.consensus_mode);
     assert_int_equal(event_read(&events, at.db, id, 1, 1000), OK);
     const struct event *event = events.at;
     for (size_t i = 0; i < events.count; i++)
@@ -125,14 +143,18 @@ static void assert_whole(struct str id, struct str answer)
     assert_int_equal(events_named(&events, "round_start"), 2);
     assert_int_equal(events_named(&events, "critique"), 12);
     assert_int_equal(events_named(&events, "vote"), 3);
-    assert_int_equal(events_named(&events, "agent_message"), 3 + 6 + 1);
-    assert_int_equal(events_named(&events, "token_end"), 12 + 3 + 10);
+    assert_int_equal(events_named(&events, "agent_message"), 3 + 6 + 1 + judged);
+    assert_int_equal(events_named(&events, "token_end"), 12 + 3 + 10 + judged);
     assert_int_equal(events_named(&events, "token_start"),
                      events_named(&events, "token_end") + events_named(&events, "token_discard"));
     assert_int_equal(count_of("SELECT COUNT(*) FROM debate_messages WHERE org_id = $1"
                               " AND debate_id = $2 AND is_partial = 0",
                               id),
-                     3 + 6 + 1 + 12);
+                     3 + 6 + 1 + 12 + judged);
+    assert_int_equal(count_of("SELECT COUNT(*) FROM debate_messages WHERE org_id = $1"
+                              " AND debate_id = $2 AND role = 'judge' AND round = 3",
+                              id),
+                     judged);
     assert_int_equal(count_of("SELECT COUNT(*) FROM debate_critiques WHERE org_id = $1"
                               " AND debate_id = $2",
                               id),
@@ -153,6 +175,71 @@ static struct str answer_of(struct str id)
 
     assert_int_equal(debate_find(&debate, at.db, id), OK);
     return debate.final_answer;
+}
+
+/* The judge's words are the answer; who judges does not win by that. */
+static void assert_judged(struct str id, const char *judge)
+{
+    struct debate debate;
+
+    assert_int_equal(debate_find(&debate, at.db, id), OK);
+    debate_read_result(&debate, at.arena);
+    assert_true(str_is(debate.method, "judge"));
+    assert_true(debate.consensus_reached && debate.confidence == 0.8);
+    assert_int_equal(count_of("SELECT COUNT(*) FROM debates d JOIN debate_messages m"
+                              " ON m.org_id = d.org_id AND m.debate_id = d.debate_id"
+                              " WHERE d.org_id = $1 AND d.debate_id = $2 AND m.role = 'judge'"
+                              " AND m.content = d.final_answer",
+                              id),
+                     1);
+    assert_int_equal(count_of("SELECT COUNT(*) FROM debates d JOIN debate_votes v"
+                              " ON v.org_id = d.org_id AND v.debate_id = d.debate_id"
+                              " WHERE d.org_id = $1 AND d.debate_id = $2 AND v.choice = d.winner",
+                              id),
+                     3); /* all vote for one, who is not the judge */
+    if (!judge)
+        return;
+    assert_false(str_is(debate.winner, judge));
+    assert_true(str_eq(debate.metadata.text, arena_printf(at.arena, "{\"judge\":\"%s\"}", judge)));
+}
+
+static void a_judge_gives_the_answer_and_does_not_win_by_it(void **state)
+{
+    struct receipt_row row;
+    struct str id = judged_debate("last");
+    size_t place;
+
+    (void)state;
+    assert_int_equal(claim_and_run(&at_once), OK);
+    assert_whole(id, STR_NONE);
+    assert_judged(id, "ann");
+    assert_int_equal(receipt_find(&row, at.db, id), OK);
+    assert_true(str_find(&place, row.native, STR("\"consensus\":{\"judge\":\"ann\"")));
+}
+
+static void a_judged_debate_cut_after_any_write_asks_one_judge_once(void **state)
+{
+    static const char *const selections[] = { "last", "random" };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(selections); i++) {
+        struct engine_options cut = at_once;
+        enum result result = ERR_LEASE_LOST;
+
+        for (cut.writes_left = 27; result == ERR_LEASE_LOST; cut.writes_left++) {
+            struct str id = judged_debate(selections[i]);
+
+            result = claim_and_run(&cut);
+            if (result != OK) {
+                assert_int_equal(result, ERR_LEASE_LOST);
+                assert_int_equal(job_release_runner(NULL, at.db, STR("run_test")), OK);
+                assert_int_equal(claim_and_run(&at_once), OK);
+            }
+            assert_whole(id, STR_NONE);
+            assert_judged(id, i ? NULL : "ann");
+        }
+        assert_true(cut.writes_left > 34);
+    }
 }
 
 static void a_debate_runs_to_its_end_without_a_gap(void **state)
@@ -306,6 +393,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_debate_runs_to_its_end_without_a_gap),
         cmocka_unit_test(a_debate_cut_after_any_write_ends_the_same),
+        cmocka_unit_test(a_judge_gives_the_answer_and_does_not_win_by_it),
+        cmocka_unit_test(a_judged_debate_cut_after_any_write_asks_one_judge_once),
         cmocka_unit_test(a_debate_cut_again_and_again_still_ends),
         cmocka_unit_test(the_calls_of_a_phase_begin_in_one_transaction),
         cmocka_unit_test(a_cancelled_debate_stops_and_says_so),

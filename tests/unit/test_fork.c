@@ -56,10 +56,10 @@ static void finish(struct str id)
 }
 
 /* Two agents over two rounds, in a new organisation, to its end. */
-static struct str ended_debate(void)
+static struct str ended_debate(const char *rule)
 {
     (void)fresh_org();
-    struct str id = two_agents_debate();
+    struct str id = two_agents_debate(rule);
 
     finish(id);
     return id;
@@ -177,7 +177,7 @@ static void steps_stand_in_the_order_of_the_debate(void **state)
         "1/revision/",   "2/start",     "2/critique/", "2/critique/", "2/revision/", "2/revision/",
         "2/convergence", "2/vote/",     "2/vote/",     "2/synthesis/"
     };
-    struct str id = ended_debate();
+    struct str id = ended_debate("majority");
 
     (void)state;
     /* A clock that went back while it ran. */
@@ -192,12 +192,11 @@ static void steps_stand_in_the_order_of_the_debate(void **state)
         assert_true(str_starts(step_at(steps, i)->step, str_from(phases[i])));
 }
 
-static void a_fork_runs_live_from_any_step_on_and_from_there_only(void **state)
+static void assert_forks_at_every_step(const char *rule)
 {
-    struct str id = ended_debate();
+    struct str id = ended_debate(rule);
     struct list steps = steps_of(id);
 
-    (void)state;
     for (size_t i = 0; i < steps.count; i++) {
         struct fork_draft draft = draft_at(id, step_at(steps, i)->step);
         struct fork fork = fork_of(&draft);
@@ -222,9 +221,16 @@ static void a_fork_runs_live_from_any_step_on_and_from_there_only(void **state)
     }
 }
 
+static void a_fork_runs_live_from_any_step_on_and_from_there_only(void **state)
+{
+    (void)state;
+    assert_forks_at_every_step("majority");
+    assert_forks_at_every_step("judge");
+}
+
 static void a_fork_by_messages_takes_over_as_many(void **state)
 {
-    struct str id = ended_debate();
+    struct str id = ended_debate("majority");
     struct list messages = messages_of(id);
 
     (void)state;
@@ -252,7 +258,7 @@ static void a_fork_by_messages_takes_over_as_many(void **state)
 
 static void a_fork_with_more_rounds_votes_after_the_last(void **state)
 {
-    struct str id = ended_debate();
+    struct str id = ended_debate("majority");
     struct fork_draft draft = draft_at(id, STR("2/vote/bob"));
     struct fork fork;
 
@@ -275,7 +281,7 @@ static void a_fork_with_more_rounds_votes_after_the_last(void **state)
 
 static void what_a_fork_cannot_begin_with_is_refused_and_leaves_nothing(void **state)
 {
-    struct str id = ended_debate(), org = arena_str(at.arena, db_org(at.db));
+    struct str id = ended_debate("majority"), org = arena_str(at.arena, db_org(at.db));
     struct fork_draft draft = draft_at(id, STR("3/vote/ann"));
     struct fork fork;
 
@@ -294,7 +300,7 @@ static void what_a_fork_cannot_begin_with_is_refused_and_leaves_nothing(void **s
 
 static void forks_of_forks_are_listed_under_who_is_left(void **state)
 {
-    struct str id = ended_debate(), replay;
+    struct str id = ended_debate("majority"), replay;
     struct fork_draft draft = draft_at(id, STR("1/start"));
     struct list forks, offspring;
 
@@ -397,7 +403,7 @@ static void assert_replayed(struct str replay, struct str id)
 
 static void a_replay_says_the_same_and_calls_nobody(void **state)
 {
-    struct str id = ended_debate(), demo = replay_of(id);
+    struct str id = ended_debate("majority"), demo = replay_of(id);
 
     (void)state;
     finish(demo);
@@ -419,7 +425,7 @@ static void a_replay_says_the_same_and_calls_nobody(void **state)
 
 static void a_replay_reads_replies_and_not_texts(void **state)
 {
-    struct str id = ended_debate();
+    struct str id = ended_debate("majority");
 
     (void)state;
     make_provided(id);
@@ -438,7 +444,7 @@ static void a_replay_reads_replies_and_not_texts(void **state)
 static void a_replay_cut_after_any_write_ends_the_same(void **state)
 {
     struct engine_options cut = at_once;
-    struct str id = ended_debate();
+    struct str id = ended_debate("majority");
     enum result result = ERR_LEASE_LOST;
 
     (void)state;
@@ -471,7 +477,7 @@ static void assert_gap(struct str id, const char *step)
 
 static void a_reply_that_is_not_there_is_named(void **state)
 {
-    struct str id = ended_debate();
+    struct str id = ended_debate("majority");
     struct attempt_vault other = vault;
     struct replay_gap gap;
 
@@ -488,7 +494,7 @@ static void a_reply_that_is_not_there_is_named(void **state)
     assert_gap(id, "1/critique/bob/ann");
     assert_int_equal(receipt_erase(at.db, id), OK);
     assert_int_equal(replay_check(&gap, at.db, id, &vault), ERR_DEBATE_NOT_FOUND);
-    id = two_agents_debate();
+    id = two_agents_debate("majority");
     assert_gap(id, NULL);
     assert_int_equal(debate_cancel(at.db, id, STR("enough")), OK);
     assert_gap(id, NULL);
@@ -497,7 +503,7 @@ static void a_reply_that_is_not_there_is_named(void **state)
 /* The source is erased between the check and the run. */
 static void a_reply_that_goes_while_it_is_replayed_is_a_failed_step(void **state)
 {
-    struct str id = ended_debate();
+    struct str id = ended_debate("majority");
 
     (void)state;
     make_provided(id);

@@ -104,7 +104,7 @@ static void what_was_rolled_back_was_never_answered(void **state)
 
     (void)state;
     assert_int_equal(tx_begin(&tx, at.db), OK);
-    (void)two_agents_debate();
+    (void)two_agents_debate("majority");
     assert_int_equal(idempotency_store(at.db, &id, &key, ANSWER, IDEMPOTENCY_TERM_US), OK);
     tx_end(&tx);
     assert_int_equal(find(&id), ERR_NOT_FOUND);
@@ -121,7 +121,7 @@ static void a_second_answer_undoes_what_it_tells_of(void **state)
         CLEANUP(tx_end) struct tx tx = { 0 };
 
         assert_int_equal(tx_begin(&tx, at.db), OK);
-        (void)two_agents_debate();
+        (void)two_agents_debate("majority");
         assert_int_equal(idempotency_store(at.db, &id, &key, ANSWER, IDEMPOTENCY_TERM_US),
                          ERR_DATABASE_RETRY);
     }

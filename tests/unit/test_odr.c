@@ -174,6 +174,29 @@ static void what_the_facts_lack_is_marked_absent(void **state)
         assert_int_equal(verified(odr[i].document, key).outcome, RECEIPT_VERIFIED);
 }
 
+static void beside_a_judge_votes_are_heard_and_not_counted(void **state)
+{
+    struct receipt_vote judged[] = {
+        { STR("cleo"), STR("judge"), STANCE_SUPPORT, .reason = STR_NONE },
+        { STR("bob"), STR("critic"), STANCE_DISSENT, STR("Late."), .advisory = true },
+    };
+    struct receipt_facts facts = facts_made();
+    struct odr odr[ODR_VERSIONS];
+
+    (void)state;
+    facts.consensus.method = facts.consensus.judge = STR("judge");
+    facts.votes = (struct list){ judged, COUNT(judged) };
+    build(odr, &facts);
+    struct str text = odr[ODR_0_2].document;
+    assert_true(contains(text, STR("\"supporting_agents\":[\"cleo\"]")));
+    assert_true(contains(text, STR("\"dissenting_agents\":[\"bob\"]")));
+    assert_true(contains(text, STR("{\"counted\":true,\"issuer\":\"cleo\"")));
+    assert_true(contains(text, STR("{\"counted\":false,\"issuer\":\"bob\"")));
+    assert_true(contains(text, STR("The judge is not calibrated.")));
+    for (int version = 0; version < ODR_VERSIONS; version++)
+        assert_int_equal(verified(odr[version].document, key).outcome, RECEIPT_VERIFIED);
+}
+
 static void a_demo_says_so(void **state)
 {
     struct receipt_facts facts = facts_made();
@@ -524,6 +547,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_document_is_made_of_the_facts),
         cmocka_unit_test(what_the_facts_lack_is_marked_absent),
+        cmocka_unit_test(beside_a_judge_votes_are_heard_and_not_counted),
         cmocka_unit_test(a_demo_says_so),
         cmocka_unit_test(facts_that_no_receipt_can_hold_are_refused),
         cmocka_unit_test(only_the_key_that_signed_verifies),

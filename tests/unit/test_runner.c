@@ -52,7 +52,7 @@ static int close_runner(void **state)
 static void start_debate(void)
 {
     db_use(at.db, at.arena, ORG_DEFAULT);
-    (void)two_agents_debate();
+    (void)two_agents_debate("majority");
 }
 
 static void *serve(void *arg)

@@ -83,7 +83,7 @@ static void a_debate_its_job_and_its_first_event_are_stored_together(void **stat
 
     (void)state;
     fresh_org();
-    id = two_agents_debate();
+    id = two_agents_debate("majority");
     assert_int_equal(debate_find(&debate, at.db, id), OK);
     assert_true(str_is(debate.status, "queued"));
     assert_true(str_is(debate.agents.text, "[\"ann\",\"bob\"]"));
@@ -122,7 +122,7 @@ static void another_organisation_sees_no_debate(void **state)
 
     (void)state;
     fresh_org();
-    id = two_agents_debate();
+    id = two_agents_debate("majority");
     fresh_org();
     assert_int_equal(debate_find(&debate, at.db, id), ERR_DEBATE_NOT_FOUND);
     assert_int_equal(debate_cancel(at.db, id, STR("no")), ERR_DEBATE_NOT_FOUND);
@@ -146,7 +146,7 @@ static void seq_is_gapless_over_rollbacks_and_agents_count_their_own(void **stat
 
     (void)state;
     fresh_org();
-    id = two_agents_debate();
+    id = two_agents_debate("majority");
     for (int i = 0; i < 6; i++) {
         CLEANUP(tx_end) struct tx tx = { 0 };
 
@@ -181,7 +181,7 @@ static void the_listener_hears_after_the_commit_only(void **state)
 
     (void)state;
     fresh_org();
-    id = two_agents_debate();
+    id = two_agents_debate("majority");
     heard = 0;
     event_listen(hear, NULL);
     {
@@ -222,7 +222,7 @@ static void an_old_runner_can_write_nothing_once_another_has_the_job(void **stat
 
     (void)state;
     fresh_org();
-    id = two_agents_debate();
+    id = two_agents_debate("majority");
     struct str first_runner = id_new(at.arena, "run_"), second_runner = id_new(at.arena, "run_");
     struct job first = claim(id, first_runner);
     assert_int_equal(job_renew(at.db, &first, first_runner), OK);
@@ -248,7 +248,7 @@ static void a_done_step_clears_the_losses_and_stays_done(void **state)
 
     (void)state;
     fresh_org();
-    id = two_agents_debate();
+    id = two_agents_debate("majority");
     runner = id_new(at.arena, "run_");
     struct job job = claim(id, runner);
     assert_int_equal(step_find(&step, at.db, &job, STR("0/proposal/ann")), ERR_NOT_FOUND);
@@ -279,7 +279,7 @@ static void cancelling_ends_a_queued_debate_and_asks_a_running_one(void **state)
 
     (void)state;
     fresh_org();
-    id = two_agents_debate();
+    id = two_agents_debate("majority");
     assert_int_equal(debate_cancel(at.db, id, STR("user_requested")), OK);
     assert_int_equal(debate_find(&debate, at.db, id), OK);
     assert_true(str_is(debate.status, "cancelled"));
@@ -288,7 +288,7 @@ static void cancelling_ends_a_queued_debate_and_asks_a_running_one(void **state)
     assert_true(str_is(((struct event *)events.at)->type, "debate_end"));
     assert_int_equal(debate_cancel(at.db, id, STR("again")), ERR_NOT_CANCELLABLE);
 
-    id = two_agents_debate();
+    id = two_agents_debate("majority");
     struct job job = claim(id, id_new(at.arena, "run_"));
     assert_int_equal(debate_cancel(at.db, id, STR("user_requested")), OK);
     assert_int_equal(job_fence(&reason, at.db, &job), ERR_CANCELLED);
@@ -302,7 +302,7 @@ static void a_job_that_is_given_back_waits_and_has_lost_nobody(void **state)
 
     (void)state;
     fresh_org();
-    struct str id = two_agents_debate(), runner = id_new(at.arena, "run_");
+    struct str id = two_agents_debate("majority"), runner = id_new(at.arena, "run_");
     for (int i = 0; i <= LOSSES_MAX; i++) {
         job = claim(id, runner);
         assert_int_equal(job.losses, 0);
@@ -389,7 +389,7 @@ static void writers_at_once_lose_and_repeat_no_number(void **state)
 
     (void)state;
     fresh_org();
-    id = two_agents_debate();
+    id = two_agents_debate("majority");
     for (int i = 0; i < WRITERS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, write_events, &id), 0);
     for (int i = 0; i < WRITERS; i++) {
@@ -411,7 +411,7 @@ static void a_killed_writer_leaves_nothing_behind_and_the_queue_goes_on(void **s
 
     (void)state;
     fresh_org();
-    id = two_agents_debate();
+    id = two_agents_debate("majority");
     assert_int_equal(pipe(ready), 0);
     pid_t child = fork();
     if (child == 0) { /* inside a transaction when it dies */
@@ -529,7 +529,7 @@ static void a_connection_lost_in_a_transaction_commits_nothing_of_it(void **stat
     if (at.config.backend != DB_POSTGRES)
         skip();
     fresh_org();
-    id = two_agents_debate();
+    id = two_agents_debate("majority");
     {
         CLEANUP(tx_end) struct tx tx = { 0 };
 
