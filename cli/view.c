@@ -41,7 +41,7 @@ struct view {
     struct str agents[16];
     size_t agent_count;
     struct view_end end;
-    struct str answer, synthesis, strength, method, winner, judge, error;
+    struct str answer, synthesis, strength, method, winner, judge, absent, error;
     bool reached, has_verdict, demo, replay;
     double confidence;
 };
@@ -365,6 +365,17 @@ static void on_round(struct view *view, const struct frame *frame)
     printf("%sRound %lld%s\n\n", bold(view), (long long)frame->round, normal(view));
 }
 
+/* Where all are simulated, the first line says so. */
+static void print_speaker(struct view *view, const struct frame *frame)
+{
+    bool demo = false;
+
+    (void)json_get_bool(&demo, frame->data, "demo");
+    print_agent(view, frame->agent);
+    if (demo && !view->demo)
+        printf(" %s(simulated)%s", dim(view), normal(view));
+}
+
 static void on_message(struct view *view, const struct frame *frame)
 {
     struct str role = text_of(frame, "role");
@@ -373,7 +384,7 @@ static void on_message(struct view *view, const struct frame *frame)
         return;
     view->said++;
     scroll(view);
-    print_agent(view, frame->agent);
+    print_speaker(view, frame);
     printf(" %s%s%s\n", dim(view),
            str_is(role, "judge") ? "judges"
            : frame->round        ? "revises"
@@ -387,7 +398,7 @@ static void on_critique(struct view *view, const struct frame *frame)
 {
     view->said++;
     scroll(view);
-    print_agent(view, frame->agent);
+    print_speaker(view, frame);
     printf(" %son%s ", dim(view), normal(view));
     print_agent(view, text_of(frame, "target"));
     printf(" %sseverity %.0f of 10%s\n", dim(view), number_of(frame, "severity"), normal(view));
@@ -401,13 +412,31 @@ static void on_vote(struct view *view, const struct frame *frame)
 
     view->voted++;
     scroll(view);
-    print_agent(view, frame->agent);
+    print_speaker(view, frame);
     if (choice.at) {
         printf(" %svotes for%s ", dim(view), normal(view));
         print_agent(view, choice);
         printf(" %s(%.0f %%)%s\n", dim(view), 100 * number_of(frame, "confidence"), normal(view));
     } else {
         printf(" %sabstains%s\n", dim(view), normal(view));
+    }
+}
+
+static void on_absent(struct view *view, const struct frame *frame)
+{
+    struct json_object *list;
+    struct str agent = STR_NONE, why = STR_NONE;
+
+    if (!json_get(&list, frame->data, "absent_agents") ||
+        !json_object_is_type(list, json_type_array))
+        return;
+    for (size_t i = 0; i < json_object_array_length(list); i++) {
+        struct json_object *item = json_object_array_get_idx(list, i);
+
+        if (json_get_str(&agent, item, "agent") && json_get_str(&why, item, "error_type"))
+            view->absent = arena_printf(view->arena, STR_FMT "%s" STR_FMT " (" STR_FMT ")",
+                                        STR_ARG(view->absent), view->absent.len ? ", " : "",
+                                        STR_ARG(agent), STR_ARG(why));
     }
 }
 
@@ -428,6 +457,7 @@ static void on_consensus(struct view *view, const struct frame *frame)
     view->winner = arena_str(view->arena, text_of(frame, "winner"));
     if (json_get(&metadata, frame->data, "metadata") && json_get_str(&judge, metadata, "judge"))
         view->judge = arena_str(view->arena, judge);
+    on_absent(view, frame);
     view->strength = arena_str(view->arena, text_of(frame, "strength"));
 }
 
@@ -578,6 +608,8 @@ void view_verdict(struct view *view)
         printf(", led by ");
         print_agent(view, view->winner);
     }
+    if (view->absent.len)
+        printf("\nAbsent: " STR_FMT, STR_ARG(clean(view->turn, view->absent)));
     printf("\n\n");
     print_wrapped(view, view->answer);
     if (view->synthesis.len && !str_eq(view->synthesis, view->answer)) {

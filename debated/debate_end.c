@@ -5,14 +5,16 @@
  * does a replay, whose decision was made, and signed, in its source. */
 #include "debated/debate_end.h"
 #include "common/base/clock.h"
+#include "debated/absent.h"
 #include "debated/debate_receipt.h"
 
 struct end { /* the data of the last events, and the result object */
     struct str debate_id, task, status, method, answer, final_answer, synthesis, winner, error;
     struct str reason; /* of a cancel, as debate_cancel() tells it */
     struct str consensus_strength;
-    struct json_text metadata;
-    struct list participants, dissenting_views;
+    struct json_text metadata, agent_failures;
+    struct list participants, dissenting_views, demo_agents;
+    struct list absent_agents; /* of struct absence */
     bool reached, consensus_reached;
     double confidence, duration, duration_seconds;
     int64_t rounds, rounds_used;
@@ -23,12 +25,18 @@ struct end { /* the data of the last events, and the result object */
         FIELD(struct end, member)                                                                  \
     }
 
+/* clang-format off */
+#define HOW_IT_WENT                                                                                \
+    { FIELD(struct end, metadata), .kind = JSON_OBJECT, .absent = ABSENT_EMPTY },                  \
+    { FIELD(struct end, agent_failures), .kind = JSON_OBJECT, .absent = ABSENT_EMPTY },            \
+    { FIELD_LIST(struct end, absent_agents, struct absence, absence_fields),                       \
+      .absent = ABSENT_EMPTY },                                                                    \
+    { FIELD_TEXTS(struct end, demo_agents), .absent = ABSENT_EMPTY }
+/* clang-format on */
+
 static const struct field consensus_fields[] = {
-    END(reached), END(confidence),
-    END(answer),  END(synthesis),
-    END(status),  END(method),
-    END(winner),  { FIELD(struct end, metadata), .kind = JSON_OBJECT, .absent = ABSENT_EMPTY },
-    { 0 },
+    END(reached), END(confidence), END(answer), END(synthesis), END(status),
+    END(method),  END(winner),     HOW_IT_WENT, { 0 },
 };
 static const struct field end_fields[] = {
     END(debate_id), END(duration), END(duration_seconds),
@@ -46,7 +54,7 @@ static const struct field result_fields[] = {
     END(winner),
     END(consensus_strength),
     END(method),
-    { FIELD(struct end, metadata), .kind = JSON_OBJECT, .absent = ABSENT_EMPTY },
+    HOW_IT_WENT,
     END(synthesis),
     END(rounds_used),
     { FIELD_TEXTS(struct end, participants), .absent = ABSENT_EMPTY },
@@ -55,6 +63,18 @@ static const struct field result_fields[] = {
     END(error),
     { 0 },
 };
+
+/* Agents whose words are simulated. */
+static struct list demo_agents(const struct run *run)
+{
+    struct str *names = arena_array(run->scratch, run->count, sizeof(*names));
+    size_t count = 0;
+
+    for (size_t i = 0; i < run->count; i++)
+        if (str_is(run->agents[i].provider, "demo"))
+            names[count++] = run->names[i];
+    return (struct list){ names, count };
+}
 
 static struct list dissent(const struct run *run)
 {
@@ -111,7 +131,8 @@ static struct json_text metadata_of(const struct run *run)
     return (struct json_text){ arena_str(run->scratch, buf_view(&json)) };
 }
 
-static struct end end_of(const struct run *run, const struct ending *ending)
+static struct end end_of(const struct run *run, const struct ending *ending,
+                         const struct absences *absences)
 {
     const struct verdict *verdict = &run->verdict;
     int64_t started_us = run->debate.started_at.us;
@@ -134,6 +155,9 @@ static struct end end_of(const struct run *run, const struct ending *ending)
         .consensus_strength = str_from(verdict->strength),
         .participants = { run->names, run->count },
         .dissenting_views = dissent(run),
+        .demo_agents = demo_agents(run),
+        .absent_agents = absences->absent,
+        .agent_failures = absences->failures,
         .reached = verdict->reached,
         .consensus_reached = verdict->reached,
         .confidence = verdict->confidence,
@@ -187,11 +211,12 @@ static const struct field issued_fields[] = {
     { 0 },
 };
 
-static enum result issue_receipt(struct run *run)
+static enum result issue_receipt(struct run *run, const struct absences *absences)
 {
     struct receipt_row row;
 
-    const struct decision decision = { method_of(run), answer_of(run), answerer(run) };
+    const struct decision decision = { method_of(run), answer_of(run), answerer(run),
+                                       absences->absent };
 
     TRY(debate_receipt(&row, run, &decision));
     const struct issued issued = { .debate_id = row.debate_id,
@@ -218,10 +243,12 @@ static const char *job_status(const char *loop_status)
 enum result debate_end_write(struct run *run, void *arg)
 {
     const struct ending *ending = arg;
-    struct end end = end_of(run, ending);
+    struct absences absences;
     bool decided =
         strcmp(ending->status, "completed") == 0 || strcmp(ending->status, "timeout") == 0;
 
+    TRY(absences_find(&absences, run));
+    struct end end = end_of(run, ending, &absences);
     if (decided)
         TRY(tell(run, EVENT_consensus, consensus_fields, &end));
     if (strcmp(ending->status, "error") == 0)
@@ -232,6 +259,6 @@ enum result debate_end_write(struct run *run, void *arg)
     end.status = str_from(ending->status); /* of the loop, no longer of the verdict */
     TRY(tell(run, EVENT_debate_end, end_fields, &end));
     if (decided && !run->debate.replay_of.at)
-        TRY(issue_receipt(run));
+        TRY(issue_receipt(run, &absences));
     return job_end(run->db, run->job, str_from(job_status(ending->status)), ending->error);
 }

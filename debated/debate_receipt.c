@@ -2,6 +2,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/id.h"
+#include "debated/absent.h"
 
 /* debates.md 23.1 */
 static struct str verdict_word(const struct verdict *verdict)
@@ -117,6 +118,17 @@ static enum result critiques(struct list *out, const struct run *run, size_t pre
     return OK;
 }
 
+/* The words of a failure may quote what an agent said: they stay out of what is signed. */
+static struct list absent(const struct run *run, const struct list *absences)
+{
+    const struct absence *all = absences->at;
+    struct receipt_absence *out = arena_array(run->scratch, absences->count, sizeof(*out));
+
+    for (size_t i = 0; i < absences->count; i++)
+        out[i] = (struct receipt_absence){ all[i].agent, all[i].phase, all[i].error_type };
+    return (struct list){ out, absences->count };
+}
+
 static struct str salt_new(const struct run *run)
 {
     return id_random(run->scratch, "", 2 * (size_t)RECEIPT_SALT_BYTES);
@@ -139,6 +151,7 @@ enum result debate_receipt(struct receipt_row *out, struct run *run,
                        .strength = str_from(run->verdict.strength),
                        .judge = run->judgement.at ? run->names[run->judge] : STR_NONE },
         .participants = participants(run),
+        .absent = absent(run, &decision->absent),
         .is_demo = run->debate.is_demo,
         .reasoning = run->synthesis,
     };

@@ -8,6 +8,7 @@ struct decision {
     struct str method, answer;
     size_t
         preferred; /* whose proposal that is, or the votes prefer to a judge's; else not a place */
+    struct list absent; /* of struct absence */
 };
 
 /* In the last transaction. *out lives in run->scratch. */

@@ -343,11 +343,12 @@ static enum result vote(struct verdict *out, struct run *run)
 
     for (size_t i = 0; i < run->count; i++) {
         ballots[i].choice = ABSTAINED;
-        run->absent[i] = true;
         if (!agent_is_out(run, i))
             call_set(run, &calls[n++], CALL_VOTE, run->rounds_done, i, NO_TARGET);
     }
     TRY(calls_run(run, calls, n));
+    for (size_t i = 0; i < run->count; i++)
+        run->absent[i] = true;
     for (size_t i = 0; i < n; i++) {
         ballots[calls[i].agent] = ballot_of(run, &calls[i]);
         run->absent[calls[i].agent] = !calls[i].text.at;

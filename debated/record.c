@@ -15,7 +15,7 @@ struct told { /* the data of every event of a call; absent members are left out 
     struct str critic, target, target_agent, critique; /* critique */
     struct str vote, choice, reasoning;                /* vote */
     struct str phase, error_type, message, provider;   /* agent_error */
-    bool recoverable;
+    bool recoverable, demo;                            /* demo: a simulated agent says it */
     struct list issues, suggestions;
     double severity, confidence, confidence_score; /* confidence_score: of a judge */
     int64_t attempt;                               /* which try at this text, from 1 */
@@ -38,10 +38,7 @@ static const struct field token_fields[] = {
     { 0 },
 };
 static const struct field message_fields[] = {
-    TOLD(content),
-    TOLD(role),
-    TOLD(confidence_score),
-    { 0 },
+    TOLD(content), TOLD(role), TOLD(confidence_score), TOLD(demo), { 0 },
 };
 static const struct field critique_fields[] = {
     TOLD(target),
@@ -52,6 +49,7 @@ static const struct field critique_fields[] = {
     TOLD(severity),
     TOLD(content),
     TOLD(critique),
+    TOLD(demo),
     { 0 },
 };
 static const struct field vote_fields[] = {
@@ -59,16 +57,22 @@ static const struct field vote_fields[] = {
     { FIELD(struct told, choice), .absent = ABSENT_NULL },
     TOLD(confidence),
     TOLD(reasoning),
+    TOLD(demo),
     { 0 },
 };
 static const struct field synthesis_fields[] = {
-    TOLD(content),
-    TOLD(confidence),
-    TOLD(agent),
-    { 0 },
+    TOLD(content), TOLD(confidence), TOLD(agent), TOLD(demo), { 0 },
 };
 static const struct field error_fields[] = {
     TOLD(error_type), TOLD(message), TOLD(phase), TOLD(provider), TOLD(recoverable), { 0 },
+};
+static const struct field failure_fields[] = {
+    TOLD(phase),
+    TOLD(error_type),
+    TOLD(message),
+    TOLD(provider),
+    { FIELD(struct told, timestamp), .form = FORM_EPOCH },
+    { 0 },
 };
 
 const char *phase_name(enum call_kind kind)
@@ -94,6 +98,7 @@ static struct told told_of(const struct run *run, const struct call *call)
                           .attempt_id = call->attempt_id,
                           .role = str_from(role_of(call->prompt.kind)),
                           .content = call->text,
+                          .demo = str_is(run->agents[call->agent].provider, "demo"),
                           .attempt = call->attempts,
                           .severity = NAN,
                           .confidence = NAN,
@@ -349,7 +354,7 @@ static enum result note_failure(struct run *run, const struct told *told)
 {
     CLEANUP(buf_free) struct buf failure = { 0 };
 
-    fields_write(&failure, told, error_fields);
+    fields_write(&failure, told, failure_fields);
     return transcript_agent_failed(run->db, run->debate.debate_id, told->agent,
                                    (struct json_text){ buf_view(&failure) });
 }

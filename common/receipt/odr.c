@@ -52,13 +52,26 @@ static const struct field claim_out[] = {
     { 0 },
 };
 
+struct observation {
+    struct str kind, family, detail;
+};
+
+static const struct field observation_out[] = {
+    { FIELD(struct observation, kind) },
+    { FIELD(struct observation, family) },
+    { FIELD(struct observation, detail) },
+    { 0 },
+};
+
 struct reasoning {
     struct str status, summary;
+    struct list observations; /* of struct observation */
 };
 
 static const struct field reasoning_out[] = {
     { FIELD(struct reasoning, status) },
     { FIELD(struct reasoning, summary) },
+    { FIELD_LIST(struct reasoning, observations, struct observation, observation_out) },
     { 0 },
 };
 
@@ -251,8 +264,28 @@ static bool has_text(const struct str *all, size_t count, struct str text)
     return false;
 }
 
-static struct independence independence_of(struct arena *arena, struct list participants,
-                                           bool is_demo)
+static struct str absence_text(struct arena *arena, const struct receipt_absence *absence)
+{
+    return arena_printf(arena, STR_FMT " was absent (" STR_FMT ": " STR_FMT ").",
+                        STR_ARG(absence->agent), STR_ARG(absence->phase), STR_ARG(absence->reason));
+}
+
+/* What weakens the quorum; STR_NONE: nothing. */
+static struct str note_of(struct arena *arena, const struct receipt_facts *facts)
+{
+    const struct receipt_absence *absent = facts->absent.at;
+    CLEANUP(buf_free) struct buf note = { 0 };
+
+    if (facts->is_demo)
+        buf_str(&note, STR("The agents were simulated."));
+    for (size_t i = 0; i < facts->absent.count; i++)
+        buf_printf(&note, "%s" STR_FMT, note.len ? " " : "",
+                   STR_ARG(absence_text(arena, &absent[i])));
+    return note.len ? arena_str(arena, buf_view(&note)) : STR_NONE;
+}
+
+static struct independence independence_of(struct arena *arena, const struct receipt_facts *facts,
+                                           struct list participants)
 {
     const struct participant *all = participants.at;
     struct str *families = arena_array(arena, participants.count, sizeof(*families));
@@ -267,7 +300,7 @@ static struct independence independence_of(struct arena *arena, struct list part
     }
     out.model_families = (struct list){ families, count };
     out.distinct_model_families = (int64_t)count;
-    out.note = is_demo ? STR("The agents were simulated.") : STR_NONE;
+    out.note = note_of(arena, facts);
     return out;
 }
 
@@ -369,7 +402,7 @@ static struct quorum quorum_of(struct arena *arena, const struct receipt_facts *
         .reached = facts->consensus.reached,
         .supporting_agents = voters(arena, facts->votes, STANCE_SUPPORT),
         .participants = participants,
-        .independence = independence_of(arena, participants, facts->is_demo),
+        .independence = independence_of(arena, facts, participants),
         .dissent = dissent_of(arena, facts),
         .verdicts = ballots_of(arena, facts->votes, participants),
     };
@@ -383,12 +416,30 @@ static struct json_text text_json(struct arena *arena, struct str text)
     return (struct json_text){ arena_str(arena, buf_view(&json)) };
 }
 
-static struct json_text reasoning_of(struct arena *arena, struct str summary)
+static struct list observations_of(struct arena *arena, const struct receipt_facts *facts)
+{
+    const struct receipt_absence *absent = facts->absent.at;
+    struct observation *out = arena_array(arena, facts->absent.count, sizeof(*out));
+    struct list participants = participants_of(arena, facts);
+
+    if (!facts->absent.count)
+        return (struct list){ 0 };
+    for (size_t i = 0; i < facts->absent.count; i++)
+        out[i] = (struct observation){
+            .kind = str_is(absent[i].reason, "timeout") ? STR("timeout") : STR("failure"),
+            .family = find_participant(participants, absent[i].agent).model_family,
+            .detail = absence_text(arena, &absent[i]),
+        };
+    return (struct list){ out, facts->absent.count };
+}
+
+static struct json_text reasoning_of(struct arena *arena, const struct receipt_facts *facts)
 {
     CLEANUP(buf_free) struct buf json = { 0 };
-    const struct reasoning reasoning = { STR("present"), summary };
+    const struct reasoning reasoning = { STR("present"), facts->reasoning,
+                                         observations_of(arena, facts) };
 
-    if (!summary.len)
+    if (!facts->reasoning.len)
         return ABSENT("The debate ended without a summary.");
     fields_write(&json, &reasoning, reasoning_out);
     return (struct json_text){ arena_str(arena, buf_view(&json)) };
@@ -415,7 +466,7 @@ static void write_document(struct buf *out, struct arena *arena, const struct od
         .claim = { facts->verdict, facts->final_answer.len
                                        ? text_json(arena, facts->final_answer)
                                        : ABSENT("The debate ended without an answer.") },
-        .reasoning = reasoning_of(arena, facts->reasoning),
+        .reasoning = reasoning_of(arena, facts),
         .quorum = quorum_of(arena, facts),
         .confidence = facts->consensus.judge.at
                           ? ABSENT("The judge is not calibrated.")

@@ -22,6 +22,13 @@ static const struct shape consensus_members[] = {
     { 0 },
 };
 
+static const struct shape absence_members[] = {
+    { "agent", SHAPE_TEXT },
+    { "phase", SHAPE_TEXT },
+    { "reason", SHAPE_TEXT },
+    { 0 },
+};
+
 static const struct shape participant_members[] = {
     { "agent", SHAPE_TEXT },
     { "model", SHAPE_TEXT, .nullable = true },
@@ -38,6 +45,7 @@ static const struct shape text_members[] = {
 };
 
 static const struct shape receipt_members[] = {
+    { "absent", SHAPE_LIST, absence_members, .optional = true },
     { "confidence", SHAPE_UNIT },
     { "consensus", SHAPE_OBJECT, consensus_members },
     { "created_at", SHAPE_TIME },
@@ -120,6 +128,23 @@ static void add_participants(struct buf *out, struct list participants)
     buf_char(out, ']');
 }
 
+static void add_absent(struct buf *out, struct list absent)
+{
+    const struct receipt_absence *all = absent.at;
+
+    buf_json_key(out, STR("absent"));
+    buf_char(out, '[');
+    for (size_t i = 0; i < absent.count; i++) {
+        buf_json_comma(out);
+        buf_char(out, '{');
+        add_text(out, STR("agent"), all[i].agent);
+        add_text(out, STR("phase"), all[i].phase);
+        add_text(out, STR("reason"), all[i].reason);
+        buf_char(out, '}');
+    }
+    buf_char(out, ']');
+}
+
 static void add_texts(struct buf *out, struct list texts)
 {
     const struct receipt_text *all = texts.at;
@@ -157,6 +182,7 @@ static void add_facts(struct buf *out, struct arena *arena, const struct receipt
     size_t len = facts->created_at.us ? utc_text_z(time, facts->created_at) : 0;
 
     buf_char(out, '{');
+    add_absent(out, facts->absent);
     buf_json_key(out, STR("confidence"));
     buf_json_double(out, facts->confidence);
     add_consensus(out, facts);

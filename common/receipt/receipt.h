@@ -39,6 +39,11 @@ struct receipt_vote {
     bool advisory; /* it was heard, and another decided */
 };
 
+/* Who took no part in the decision, and in which phase of the debate it failed for what reason. */
+struct receipt_absence {
+    struct str agent, phase, reason;
+};
+
 /* An objection that stood against the final answer at the end. */
 struct receipt_critique {
     struct str agent, text;
@@ -60,6 +65,7 @@ struct receipt_facts {
         struct str judge;            /* the agent that gave the answer; STR_NONE: none did */
     } consensus;
     struct list participants; /* of struct receipt_participant */
+    struct list absent;       /* of struct receipt_absence */
     struct list texts;        /* of struct receipt_text, in the order of the debate */
     bool is_demo;             /* agents were simulated: sign with the demo key */
 

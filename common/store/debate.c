@@ -254,12 +254,16 @@ void debate_read_result(struct debate *debate, struct arena *arena)
 {
     struct json_object *result;
 
-    debate->method = debate->metadata.text = STR_NONE;
+    debate->method = debate->metadata.text = debate->agent_failures.text = STR_NONE;
+    debate->absent_agents.text = debate->demo_agents.text = STR_NONE;
     if (!debate->result.text.at ||
         json_parse(&result, arena, debate->result.text, &json_limits_wide, NULL) != OK)
         return;
     (void)json_get_str(&debate->method, result, "method");
     debate->metadata = member_of(arena, result, "metadata");
+    debate->agent_failures = member_of(arena, result, "agent_failures");
+    debate->absent_agents = member_of(arena, result, "absent_agents");
+    debate->demo_agents = member_of(arena, result, "demo_agents");
 }
 
 enum result debate_list(struct list *out, int64_t *total, struct db *db,
@@ -329,13 +333,10 @@ enum result debate_cancel(struct db *db, struct str debate_id, struct str reason
 }
 
 static const struct field message_row[] = {
-    { FIELD(struct debate_message, round) },
-    { FIELD(struct debate_message, role) },
-    { FIELD(struct debate_message, content) },
-    { FIELD(struct debate_message, agent) },
-    { FIELD(struct debate_message, target) },
-    { FIELD(struct debate_message, timestamp) },
-    { 0 },
+    { FIELD(struct debate_message, round) },   { FIELD(struct debate_message, role) },
+    { FIELD(struct debate_message, content) }, { FIELD(struct debate_message, agent) },
+    { FIELD(struct debate_message, target) },  { FIELD(struct debate_message, timestamp) },
+    { FIELD(struct debate_message, demo) },    { 0 },
 };
 
 enum result debate_messages(struct list *out, int64_t *total, struct db *db, struct str debate_id,
@@ -347,9 +348,11 @@ enum result debate_messages(struct list *out, int64_t *total, struct db *db, str
                "SELECT COUNT(*) FROM debate_messages WHERE org_id = $1 AND debate_id = $2",
                BIND(debate_id)));
     TRY(db_all(out, db, message_row, sizeof(struct debate_message),
-               "SELECT round, role, content, agent, target, created_at FROM debate_messages"
-               " WHERE org_id = $1 AND debate_id = $2"
-               " ORDER BY created_at, round, role, agent, target LIMIT $3 OFFSET $4",
+               "SELECT m.round, m.role, m.content, m.agent, m.target, m.created_at,"
+               " CASE WHEN a.provider = 'demo' THEN 1 ELSE 0 END FROM debate_messages m"
+               " LEFT JOIN debate_agents a ON a.org_id = m.org_id AND a.debate_id = m.debate_id"
+               " AND a.agent = m.agent WHERE m.org_id = $1 AND m.debate_id = $2"
+               " ORDER BY m.created_at, m.round, m.role, m.agent, m.target LIMIT $3 OFFSET $4",
                BIND(debate_id, limit, offset)));
     for (size_t i = 0; i < out->count; i++)
         ((struct debate_message *)out->at)[i].index = offset + (int64_t)i;

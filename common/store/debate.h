@@ -49,7 +49,7 @@ struct debate { /* strings live in the session's arena */
 
     /* Of result, once debate_read_result() was asked for them. */
     struct str method;
-    struct json_text metadata;
+    struct json_text metadata, agent_failures, absent_agents, demo_agents;
 };
 
 /* In the open transaction, or one of its own. *debate_id lives in the session's arena.
@@ -77,6 +77,7 @@ struct debate_message {
     int64_t index, round;
     struct str role, content, agent, target;
     struct utc timestamp;
+    bool demo; /* of a demo agent */
 };
 MUST_USE enum result debate_messages(struct list *out, int64_t *total, struct db *db,
                                      struct str debate_id, int64_t limit, int64_t offset);

@@ -22,22 +22,31 @@ enum result transcript_agents(struct list *out, struct db *db, struct str debate
                   BIND(debate_id));
 }
 
-struct failures {
-    struct str list;
+static const struct field failures_row[] = {
+    { FIELD(struct transcript_failures, agent) },
+    { FIELD(struct transcript_failures, list) },
+    { 0 },
 };
 
-static const struct field failures_row[] = { { FIELD(struct failures, list) }, { 0 } };
+enum result transcript_failures(struct list *out, struct db *db, struct str debate_id)
+{
+    return db_all(out, db, failures_row, sizeof(struct transcript_failures),
+                  "SELECT agent, failures FROM debate_agents WHERE org_id = $1 AND debate_id = $2"
+                  " AND failures <> '[]' ORDER BY position, agent",
+                  BIND(debate_id));
+}
 
 enum result transcript_agent_failed(struct db *db, struct str debate_id, struct str agent,
                                     struct json_text failure)
 {
-    struct failures failures;
+    struct transcript_failures failures;
 
     TRY(db_one(&failures, db, failures_row, ERR_NOT_FOUND,
-               "SELECT failures FROM debate_agents"
+               "SELECT agent, failures FROM debate_agents"
                " WHERE org_id = $1 AND debate_id = $2 AND agent = $3",
                BIND(debate_id, agent)));
-    struct str open = str_slice(failures.list, 0, failures.list.len - 1); /* without its ] */
+    struct str open =
+        str_slice(failures.list.text, 0, failures.list.text.len - 1); /* without its ] */
     struct str longer = arena_printf(db_arena(db), STR_FMT "%s" STR_FMT "]", STR_ARG(open),
                                      open.len > 1 ? "," : "", STR_ARG(failure.text));
     return db_run(NULL, db,

@@ -44,6 +44,12 @@ MUST_USE enum result transcript_agents(struct list *out, struct db *db, struct s
 /* One more line in the list of what went wrong with an agent. */
 MUST_USE enum result transcript_agent_failed(struct db *db, struct str debate_id, struct str agent,
                                              struct json_text failure);
+struct transcript_failures {
+    struct str agent;
+    struct json_text list;
+};
+/* Agents of whom something went wrong, in their order; of struct transcript_failures. */
+MUST_USE enum result transcript_failures(struct list *out, struct db *db, struct str debate_id);
 MUST_USE enum result transcript_message_add(struct db *db, const struct transcript_message *in);
 MUST_USE enum result transcript_critique_add(struct db *db, const struct transcript_critique *in);
 MUST_USE enum result transcript_vote_add(struct db *db, const struct transcript_vote *in);

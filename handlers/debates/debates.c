@@ -146,6 +146,11 @@ static const struct field debate_out[] = {
     { FIELD(struct debate, branch_point), .doc = "Messages that the fork took over" },
     { FIELD(struct debate, fork_step), .doc = "First step of the fork that ran live" },
     { FIELD(struct debate, metadata), .kind = JSON_OBJECT, .doc = "judge: the agent that decided" },
+    { FIELD(struct debate, agent_failures), .kind = JSON_OBJECT,
+      .doc = "What went wrong, by agent: phase, error_type, message, provider, timestamp" },
+    { FIELD(struct debate, absent_agents), .kind = JSON_ARRAY,
+      .doc = "Who was not there when it was decided, with what went wrong last" },
+    { FIELD(struct debate, demo_agents), .kind = JSON_ARRAY, .doc = "Agents that were simulated" },
     { FIELD_AS("demo", struct debate, is_demo), .doc = "Only demo agents answered" },
     { FIELD_AS("cursor_seq", struct debate, last_seq), .doc = "Last event that this reflects" },
     { FIELD(struct debate, cursor), .doc = "The same for the stream: epoch and seq" },
@@ -273,6 +278,7 @@ static const struct field message_out[] = {
     { FIELD(struct debate_message, target), .doc = "Whose proposal a critique is about" },
     { FIELD(struct debate_message, round), .doc = "0 is the proposals" },
     { FIELD(struct debate_message, timestamp), .doc = "When" },
+    { FIELD(struct debate_message, demo), .doc = "Who said it was simulated" },
     { 0 },
 };
 

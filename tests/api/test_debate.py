@@ -74,6 +74,8 @@ def test_an_agent_decides_where_nothing_else_is_asked_for(owner):
     assert found["metadata"] == {"judge": message["agent"]} and found["final_answer"] == message["data"]["content"]
     verdict, = [e for e in events if e["type"] == "consensus"]
     assert verdict["data"]["metadata"] == found["metadata"]
+    for told in (verdict["data"], found):
+        assert told["absent_agents"] == [] and told["agent_failures"] == {} and told["demo_agents"] == QUESTION["agents"]
     assert found["winner"] in {e["data"]["choice"] for e in events if e["type"] == "vote"}
 
 

@@ -1,6 +1,7 @@
 """Debates of real models: what clients, texts and attempts say when a provider does as it should
 not. Each fault is met on both interfaces."""
 
+import json
 import os
 import signal
 import time
@@ -175,6 +176,40 @@ def test_a_failing_agent_is_absent_and_the_debate_goes_on(system, provider, mode
     failures = system.rows("SELECT failures FROM debate_agents WHERE debate_id = ? AND agent = 'bad'",
                            found["id"])
     assert '"phase":"proposal"' in failures[0]["failures"]
+    check_absence(system, found, events, error)
+
+
+def check_absence(system, found, events, error):
+    """All who look at the verdict see that one agent was not there, and one was simulated."""
+    verdict = of(events, "consensus")[-1]["data"]
+    for told in (verdict, found):
+        assert told["demo_agents"] == ["bob"]
+        absent, = told["absent_agents"]
+        assert absent["agent"] == "bad" and absent["message"] and absent["provider"]
+        assert absent["error_type"] == error or not error
+        assert told["agent_failures"].keys() == {"bad"}
+        assert absent["phase"] == told["agent_failures"]["bad"][-1]["phase"]
+        assert told["agent_failures"]["bad"][0].keys() == {"phase", "error_type", "message", "provider", "timestamp"}
+    native, = system.rows("SELECT native, odr, odr_v01 FROM receipts WHERE subject_id = ?", found["id"])
+    signed, = json.loads(native["native"])["absent"]
+    assert signed == {"agent": "bad", "phase": absent["phase"], "reason": absent["error_type"]}
+    assert absent["message"] not in native["native"]
+    said = f"bad was absent ({signed['phase']}: {signed['reason']})."
+    for form in ("odr", "odr_v01"):
+        assert json.loads(native[form])["quorum"]["independence"]["note"] == said
+    observed, = json.loads(native["odr"])["reasoning"]["observations"]
+    assert observed["kind"] == ("timeout" if signed["reason"] == "timeout" else "failure")
+    assert observed["detail"] == said
+
+
+def test_each_message_says_whether_it_was_simulated(system):
+    found, events, _ = run(system, agent("openai-api", "ok", "ann"), agent("demo", "", "bob"))
+    assert found["demo"] is False and found["demo_agents"] == ["bob"] and found["absent_agents"] == []
+    told = of(events, "agent_message") + of(events, "critique") + of(events, "vote")
+    assert {e["agent"] for e in told} == {"ann", "bob"}
+    assert all(e["data"]["demo"] is (e["agent"] == "bob") for e in told)
+    messages = system.client.get(f"/api/v1/debates/{found['id']}/messages").json()["messages"]
+    assert all(m["demo"] is (m["agent"] == "bob") for m in messages) and messages
 
 
 def test_a_refusal_is_marked_as_one(system):

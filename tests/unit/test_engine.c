@@ -345,6 +345,8 @@ static void a_debate_over_its_limit_keeps_its_partial_texts(void **state)
 {
     struct engine_options slow = at_once;
     struct str id = new_debate();
+    struct receipt_row row;
+    size_t place;
 
     (void)state;
     slow.agents.demo_pause_us = 20000;
@@ -352,6 +354,10 @@ static void a_debate_over_its_limit_keeps_its_partial_texts(void **state)
     assert_int_equal(claim_and_run(&slow), OK);
     assert_ended(id, "timeout");
     assert_receipt(id, "NEEDS_REVIEW");
+    assert_int_equal(receipt_find(&row, at.db, id), OK);
+    assert_true(
+        str_find(&place, row.native,
+                 STR("{\"agent\":\"cleo\",\"phase\":\"proposal\",\"reason\":\"timeout\"}")));
     assert_int_equal(count_of("SELECT COUNT(*) FROM debate_messages WHERE org_id = $1"
                               " AND debate_id = $2 AND is_partial = 1",
                               id),

@@ -197,6 +197,32 @@ static void beside_a_judge_votes_are_heard_and_not_counted(void **state)
         assert_int_equal(verified(odr[version].document, key).outcome, RECEIPT_VERIFIED);
 }
 
+static void who_was_absent_is_told_with_the_reason(void **state)
+{
+    struct receipt_absence absent[] = {
+        { STR("bob"), STR("vote"), STR("timeout") },
+        { STR("cleo"), STR("proposal"), STR("auth") },
+    };
+    struct receipt_facts facts = facts_made();
+    struct odr odr[ODR_VERSIONS];
+    struct receipt native;
+
+    (void)state;
+    facts.absent = (struct list){ absent, COUNT(absent) };
+    build(odr, &facts);
+    for (int version = 0; version < ODR_VERSIONS; version++) {
+        assert_true(
+            contains(odr[version].document, STR("bob was absent (vote: timeout). cleo was")));
+        assert_int_equal(verified(odr[version].document, key).outcome, RECEIPT_VERIFIED);
+    }
+    assert_true(contains(odr[ODR_0_2].document, STR("\"family\":\"openai\",\"kind\":\"timeout\"")));
+    assert_true(
+        contains(odr[ODR_0_2].document, STR("\"family\":\"undisclosed\",\"kind\":\"failure\"")));
+    assert_false(contains(odr[ODR_0_1].document, STR("observations")));
+    assert_int_equal(receipt_build(&native, arena, &facts, key), OK);
+    assert_true(contains(native.document, STR("{\"agent\":\"bob\",\"phase\":\"vote\",")));
+}
+
 static void a_demo_says_so(void **state)
 {
     struct receipt_facts facts = facts_made();
@@ -548,6 +574,7 @@ int main(void)
         cmocka_unit_test(the_document_is_made_of_the_facts),
         cmocka_unit_test(what_the_facts_lack_is_marked_absent),
         cmocka_unit_test(beside_a_judge_votes_are_heard_and_not_counted),
+        cmocka_unit_test(who_was_absent_is_told_with_the_reason),
         cmocka_unit_test(a_demo_says_so),
         cmocka_unit_test(facts_that_no_receipt_can_hold_are_refused),
         cmocka_unit_test(only_the_key_that_signed_verifies),

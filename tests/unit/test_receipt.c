@@ -297,10 +297,10 @@ static void a_receipt_is_the_canonical_json_of_its_facts(void **state)
 {
     struct place *place = *state;
     struct receipt receipt = receipt_made(place, key_made(place));
-    struct str head =
-        STR("{\"confidence\":0.85,\"consensus\":{\"method\":\"judge\",\"reached\":true,"
-            "\"strength\":\"strong\"},\"created_at\":\"2026-01-22T10:00:00.123456Z\","
-            "\"debate_id\":\"debate_1\",\"demo\":true,\"final_answer_sha256\":\"");
+    struct str head = STR(
+        "{\"absent\":[],\"confidence\":0.85,\"consensus\":{\"method\":\"judge\",\"reached\":true,"
+        "\"strength\":\"strong\"},\"created_at\":\"2026-01-22T10:00:00.123456Z\","
+        "\"debate_id\":\"debate_1\",\"demo\":true,\"final_answer_sha256\":\"");
     struct str middle = arena_printf(
         place->arena,
         "\"participants\":[{\"agent\":\"anna\",\"model\":\"claude\",\"provider\":\"anthropic\"},"
@@ -405,7 +405,7 @@ static void another_form_of_the_same_receipt_is_malformed(void **state)
     static const struct {
         struct str from, to;
     } cases[] = {
-        { STR("{\"confidence\""), STR(" {\"confidence\"") },
+        { STR("{\"absent\""), STR(" {\"absent\"") },
         { STR(",\"demo\""), STR(", \"demo\"") },
         { STR("\"APPROVED\"}"), STR("\"APPROVED\"}\n") },
         { STR("APPROVED"), STR("\\u0041PPROVED") },
