@@ -114,7 +114,7 @@ static struct rate_answer take_all(const struct layer **least, struct segment *s
 
 enum result stage_rate_limit(struct request *r)
 {
-    const struct layer *least = NULL;
+    const struct layer *least;
 
     if (r->route->limit == LIMIT_NONE || setting_flag(SETTING_RATE_OFF) ||
         r->who.credential == CREDENTIAL_OPEN)
@@ -123,6 +123,7 @@ enum result stage_rate_limit(struct request *r)
     if (!segment)
         return ERR_UNAVAILABLE; /* never "no limit" */
     struct layers layers = layers_of(r);
+    least = &layers.at[0];
     struct rate_answer answer = take_all(&least, segment, &layers);
     reply_header(r, "X-RateLimit-Limit", arena_int(r->arena, least->rate.per_minute));
     reply_header(r, "X-RateLimit-Remaining", arena_int(r->arena, answer.remaining));
