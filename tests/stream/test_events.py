@@ -109,7 +109,8 @@ async def test_who_comes_after_the_end_gets_the_whole_debate(server, owner):
     assert (data["status"], data["ended"], data["streams"]) == ("completed", True, [])
     assert data["as_of_seq"] == len(stored) and data["id"] == data["debate_id"] == debate
     assert data["consensus_reached"] == found["consensus_reached"] and data["consensus_answer"] == found["final_answer"]
-    assert len(data["messages"]) == 3 + 6 + 3 + 1 and {m["role"] for m in data["messages"]} == {"proposer", "critic", "synthesizer"}
+    assert len(data["messages"]) == 3 + 6 + 3 + 1 + 1
+    assert {m["role"] for m in data["messages"]} == {"proposer", "critic", "judge", "synthesizer"}
 
 
 @pytest.fixture(scope="module")
