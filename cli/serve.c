@@ -23,7 +23,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define BACKLOG 64 /* short: who cannot be served soon is told so by the web server */
+#define BACKLOG                                                                                    \
+    1024 /* more requests than lighttpd has at a time: it answers 500 when this is full */
 
 enum stage { STAGE_BACK, STAGE_WEB }; /* the web server is ended first */
 

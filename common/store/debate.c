@@ -168,18 +168,18 @@ static enum result insert_rows(struct db *db, const struct debate_draft *draft,
         buf_json_str(&names, ((const struct str *)start->agents.at)[i]);
     }
     buf_char(&names, ']');
-    TRY(db_run(NULL, db,
-               "INSERT INTO debates (org_id, debate_id, slug, task, context, agents, request,"
-               " consensus_mode, judge_selection, judge_seed, rounds_requested, is_demo, replay_of,"
-               " parent_debate_id, branch_point, fork_step, premise, created_at, updated_at)"
-               " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,"
-               " (SELECT now_us()), (SELECT now_us()))",
-               BIND(start->debate_id, slug_of(db_arena(db), draft->task), draft->task,
-                    draft->context, buf_view(&names), draft->request, draft->consensus,
-                    judge_selection_of(draft), judge_seed_of(draft), draft->rounds, draft->is_demo,
-                    draft->replay_of, draft->parent_debate_id,
-                    draft->parent_debate_id.at ? draft->branch_point : INT_NONE, draft->fork_step,
-                    draft->premise)));
+    TRY(db_run(
+        NULL, db,
+        "INSERT INTO debates (org_id, debate_id, slug, task, context, agents, request,"
+        " consensus_mode, judge_selection, judge_seed, rounds_requested, is_demo, replay_of,"
+        " parent_debate_id, branch_point, fork_step, premise, created_at, updated_at)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,"
+        " (SELECT now_us()), (SELECT now_us()))",
+        BIND(start->debate_id, slug_of(db_arena(db), draft->task), draft->task, draft->context,
+             buf_view(&names), draft->request, draft->consensus, judge_selection_of(draft),
+             judge_seed_of(draft), draft->rounds, draft->is_demo, draft->replay_of,
+             draft->parent_debate_id, draft->parent_debate_id.at ? draft->branch_point : INT_NONE,
+             draft->fork_step, draft->premise)));
     for (size_t i = 0; i < draft->agents.count; i++) {
         const struct debate_agent *agent = (const struct debate_agent *)draft->agents.at + i;
 

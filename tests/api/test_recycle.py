@@ -1,6 +1,12 @@
 """Workers that have done their part are replaced, and no request notices."""
 
+import asyncio
+import collections
+import os
+import pathlib
+import signal
 import threading
+import time
 
 import httpx
 import pytest
@@ -12,6 +18,12 @@ REQUESTS = 800
 
 def workers(server):
     return {pid for pid, line in server.children() if "aragora-fcgi" in line}
+
+
+def queued(path):
+    """Connections at a socket that nobody has accepted, or that are."""
+    lines = pathlib.Path("/proc/net/unix").read_text().splitlines()
+    return sum(line.endswith(str(path)) for line in lines) - 1
 
 
 @pytest.mark.parametrize("setting, value", [
@@ -56,3 +68,29 @@ def test_a_worker_below_its_limits_stays():
             assert client.get("/healthz").status_code == 200
     assert workers(server) == before
     assert server.stop() == 0
+
+
+CROWD = 300
+
+
+def test_a_crowd_waits_for_workers_that_are_busy():
+    """All are there before a worker looks up, and each is answered."""
+    server = Server(ARAGORA_WORKERS="2", ARAGORA_DISABLE_ALL_RATE_LIMITS="true")
+
+    async def crowd(held):
+        limits = httpx.Limits(max_connections=CROWD)
+        async with httpx.AsyncClient(base_url=server.url, limits=limits, timeout=60, trust_env=False) as client:
+            replies = asyncio.gather(*(client.get("/healthz") for _ in range(CROWD)))
+            end = time.monotonic() + 20
+            while queued(server.data / "run/fcgi.sock") < CROWD - 2 and time.monotonic() < end:
+                await asyncio.sleep(0.05)
+            for pid in held:
+                os.kill(pid, signal.SIGCONT)
+            return await replies
+
+    held = workers(server)
+    for pid in held:
+        os.kill(pid, signal.SIGSTOP)
+    counts = collections.Counter(reply.status_code for reply in asyncio.run(crowd(held)))
+    assert server.stop() == 0
+    assert counts == {200: CROWD}

@@ -18,7 +18,7 @@ from table import row
 
 CONNECTIONS = 16
 CGI_STARTS = 50
-BACKLOG = 64  # as aragora serve
+BACKLOG = 1024  # as aragora serve
 # Not the worker's.
 WEB_SERVER_HEADERS = {"accept-ranges", "connection", "date", "server", "transfer-encoding"}
 
