@@ -6,7 +6,9 @@
  * Events of running text are not copied: nothing of it ran here. */
 #include "common/store/fork.h"
 
+#include "common/base/buf.h"
 #include "common/base/id.h"
+#include "common/base/json.h"
 #include "common/store/debate.h"
 #include "common/store/transcript.h"
 
@@ -275,26 +277,52 @@ static const char *const taking[] = {
     "    AND f.type = 'consensus' AND f.round = e.round)))",
 };
 
-static const struct field error_row[] = {
-    { FIELD(struct event, agent) },
-    { FIELD(struct event, data) },
+struct failed {
+    struct str agent;
+    int64_t times;
+};
+
+static const struct field failed_row[] = {
+    { FIELD(struct failed, agent) },
+    { FIELD(struct failed, times) },
     { 0 },
 };
 
-/* What went wrong with an agent is told of the failures that were taken over. */
-static enum result take_failures(struct db *db, struct str id)
+/* The first so many of a list of failures. */
+static enum result take_first(struct db *db, struct str id, const struct failed *failed,
+                              struct json_text list)
 {
-    struct list errors;
+    struct json_object *all;
 
-    TRY(db_all(&errors, db, error_row, sizeof(struct event),
-               "SELECT agent, data FROM events WHERE org_id = $1 AND loop_id = $2"
-               " AND type = 'agent_error' ORDER BY seq",
-               BIND(id)));
-    for (size_t i = 0; i < errors.count; i++) {
-        const struct event *error = (const struct event *)errors.at + i;
+    TRY(json_parse(&all, db_arena(db), list.text, &json_limits_wide, NULL));
+    for (size_t i = 0; i < (size_t)failed->times && i < json_object_array_length(all); i++) {
+        CLEANUP(buf_free) struct buf text = { 0 };
 
-        TRY(transcript_agent_failed(db, id, error->agent, error->data));
+        json_write(&text, json_object_array_get_idx(all, i));
+        TRY(transcript_agent_failed(db, id, failed->agent, (struct json_text){ buf_view(&text) }));
     }
+    return OK;
+}
+
+/* What went wrong with an agent stands in its list in the order of its agent_error events, so those
+ * that were taken over are the first of the list. */
+static enum result take_failures(struct db *db, struct str id, struct str parent_id)
+{
+    struct list failed, lists;
+
+    TRY(db_all(&failed, db, failed_row, sizeof(struct failed),
+               "SELECT agent, COUNT(*) FROM events WHERE org_id = $1 AND loop_id = $2"
+               " AND type = 'agent_error' GROUP BY agent",
+               BIND(id)));
+    TRY(transcript_failures(&lists, db, parent_id));
+    for (size_t i = 0; i < failed.count; i++)
+        for (size_t k = 0; k < lists.count; k++) {
+            const struct failed *one = (const struct failed *)failed.at + i;
+            const struct transcript_failures *of = (const struct transcript_failures *)lists.at + k;
+
+            if (str_eq(one->agent, of->agent))
+                TRY(take_first(db, id, one, of->list));
+        }
     return OK;
 }
 
@@ -324,7 +352,7 @@ static enum result take_over(struct db *db, struct str id, struct str parent_id,
                " AND e.loop_id = $2), moved_at = (SELECT now_us())"
                " WHERE org_id = $1 AND loop_id = $2",
                BIND(id)));
-    return take_failures(db, id);
+    return take_failures(db, id, parent_id);
 }
 
 static struct str with_premise(struct arena *arena, struct str context, struct str premise)

@@ -156,7 +156,7 @@ def test_a_replay_goes_on_after_a_kill_without_a_call(system):
     """It cannot get past its votes, where its runner is killed; another ends it."""
     found, events, attempts = run(system, agent("openai-api", "ok", "ann"), agent("ollama", "ok", "bob"),
                                   rounds=2)
-    early = sum("/vote/" not in a["step"] and "/synthesis/" not in a["step"] for a in attempts)
+    early = sum(a["step"].split("/")[1] not in ("vote", "judge", "synthesis") for a in attempts)
     done = ("SELECT s.step FROM job_steps s JOIN jobs j ON j.job_id = s.job_id JOIN debates d"
             " ON d.debate_id = j.subject_id WHERE d.replay_of = ? AND s.status = 'done' AND s.agent IS NOT NULL")
     before = len(system.models.calls)
@@ -182,7 +182,7 @@ def test_a_replay_goes_on_after_a_kill_without_a_call(system):
 # --- Forks ---------------------------------------------------------------------------------------
 
 STEPS = ["0/proposal/bob", "1/start", "1/critique/ann/bob", "1/revision/ann", "2/critique/bob/ann",
-         "2/convergence", "2/vote/ann", "2/synthesis/ann"]
+         "2/convergence", "2/vote/ann", "3/judge/", "2/synthesis/ann"]
 
 
 @pytest.fixture(scope="module")
@@ -194,6 +194,7 @@ def pair(system):
 def test_a_fork_calls_for_what_is_left(system, pair, step):
     found, events, attempts = pair
     names = [name for name, _, _ in steps(system, found["id"])]
+    step = next(name for name in names if name.startswith(step))  # who judges is a matter of chance
     left = [name for name in names[names.index(step):] if name.count("/") > 1]
     before = len(system.models.calls)
     done = aragora(system, "fork", found["id"], "--at", step)
@@ -217,7 +218,7 @@ def test_a_fork_tells_its_premise_to_who_speaks_from_then_on(system, pair):
     assert again["context"] == "The date has moved to Monday"
     assert again["rounds_used"] == 3  # nothing new was said, so that the last was left out
     prompts = [call["user"] for call in system.models.calls[before:]]
-    assert len(prompts) == 2 + 2 + 2 + 1
+    assert len(prompts) == 2 + 2 + 2 + 1 + 1  # critiques, revisions, votes, judge, synthesis
     assert all("The date has moved to Monday" in prompt for prompt in prompts)
 
 
