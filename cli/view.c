@@ -1,5 +1,7 @@
 #include "cli/view.h"
 
+#include "cli/terminal.h"
+
 #include "common/base/buf.h"
 #include "common/base/clock.h"
 #include "common/base/json.h"
@@ -89,26 +91,6 @@ void view_free(struct view *view)
 
 /* --- Text on a terminal ------------------------------------------------------------------ */
 
-/* Letters as they are; white space as a blank; other control characters not at all. */
-static struct str clean(struct arena *arena, struct str text)
-{
-    char *out = arena_alloc(arena, text.len + 1);
-    size_t len = 0;
-
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.at[i];
-        bool c1 = c == 0xc2 && i + 1 < text.len && (unsigned char)text.at[i + 1] < 0xa0;
-
-        if (c == '\n' || c == '\t' || c == '\r')
-            out[len++] = ' ';
-        else if (c1)
-            i++;
-        else if (c >= 0x20 && c != 0x7f)
-            out[len++] = (char)c;
-    }
-    return (struct str){ out, len };
-}
-
 /* Columns of the character at the start; *bytes: how long it is. */
 static int columns_of(struct str text, size_t *bytes)
 {
@@ -143,7 +125,7 @@ static struct str line_of(struct str text, int width)
 
 static void print_wrapped(struct view *view, struct str text)
 {
-    struct str rest = str_trim(clean(view->turn, text));
+    struct str rest = str_trim(terminal_line(view->turn, text));
 
     while (rest.len) {
         struct str line = line_of(rest, view->width - INDENT);
@@ -167,7 +149,7 @@ static int colour_of(struct view *view, struct str agent)
 
 static void print_agent(struct view *view, struct str agent)
 {
-    struct str name = clean(view->turn, agent);
+    struct str name = terminal_line(view->turn, agent);
 
     if (view->colour)
         printf("\033[1;%dm" STR_FMT "\033[0m", colour_of(view, agent), STR_ARG(name));
@@ -248,7 +230,7 @@ static struct str tail_of(struct str text, int width)
 
 static void draw_saying(struct view *view, const struct saying *saying)
 {
-    struct str text = clean(view->turn, buf_view(&saying->text));
+    struct str text = terminal_line(view->turn, buf_view(&saying->text));
     int head = (int)str_characters(saying->agent) + (int)saying->phase.len + 5;
     int room = view->width - head - 1;
 
@@ -351,8 +333,8 @@ static void on_start(struct view *view, const struct frame *frame)
     (void)json_get_bool(&view->demo, frame->data, "demo");
     view->replay = text_of(frame, "replay_of").len > 0;
     scroll(view);
-    printf("%s" STR_FMT "%s\n", bold(view), STR_ARG(clean(view->turn, text_of(frame, "task"))),
-           normal(view));
+    printf("%s" STR_FMT "%s\n", bold(view),
+           STR_ARG(terminal_line(view->turn, text_of(frame, "task"))), normal(view));
     printf("%s%lld rounds, " STR_FMT "%s%s%s\n\n", dim(view), (long long)view->rounds,
            STR_ARG(text_of(frame, "consensus")), view->demo ? ", demo agents (simulated)" : "",
            view->replay ? ", a replay" : "", normal(view));
@@ -470,7 +452,7 @@ static void on_agent_error(struct view *view, const struct frame *frame)
 {
     scroll(view);
     print_agent(view, frame->agent);
-    printf(" failed: " STR_FMT "\n", STR_ARG(clean(view->turn, text_of(frame, "message"))));
+    printf(" failed: " STR_FMT "\n", STR_ARG(terminal_line(view->turn, text_of(frame, "message"))));
 }
 
 static void on_error(struct view *view, const struct frame *frame)
@@ -594,7 +576,7 @@ void view_verdict(struct view *view)
     view->changed = false;
     if (view->error.len)
         printf("\n%sThe debate failed:%s " STR_FMT "\n", bold(view), normal(view),
-               STR_ARG(clean(view->turn, view->error)));
+               STR_ARG(terminal_line(view->turn, view->error)));
     if (!view->has_verdict) {
         printf("\nThe debate ended without a verdict (" STR_FMT ").\n", STR_ARG(view->end.status));
         return;
@@ -609,7 +591,7 @@ void view_verdict(struct view *view)
         print_agent(view, view->winner);
     }
     if (view->absent.len)
-        printf("\nAbsent: " STR_FMT, STR_ARG(clean(view->turn, view->absent)));
+        printf("\nAbsent: " STR_FMT, STR_ARG(terminal_line(view->turn, view->absent)));
     printf("\n\n");
     print_wrapped(view, view->answer);
     if (view->synthesis.len && !str_eq(view->synthesis, view->answer)) {
