@@ -290,6 +290,23 @@ static enum result take_json(struct json_text *out, struct target *t, struct jso
     return OK;
 }
 
+/* 4.0 is an integer as 4 is (JSON Schema 2020-12, validation 6.1.1), as far as doubles are exact.
+ */
+static bool json_int(int64_t *out, struct json_object *value)
+{
+    const double exact = 9007199254740992; /* 2^53 */
+    double real = json_object_get_double(value);
+
+    if (json_object_is_type(value, json_type_int)) {
+        *out = json_object_get_int64(value);
+        return true;
+    }
+    if (!json_object_is_type(value, json_type_double) || real != trunc(real) || fabs(real) > exact)
+        return false;
+    *out = (int64_t)real;
+    return true;
+}
+
 enum result field_from_json(void *object, const struct field *field, struct arena *arena,
                             struct json_object *value, struct field_fault *fault)
 {
@@ -297,6 +314,7 @@ enum result field_from_json(void *object, const struct field *field, struct aren
     void *member = (char *)object + field->offset;
     enum json_type type = json_object_get_type(value);
     bool is_number = type == json_type_int || type == json_type_double;
+    int64_t integer;
 
     switch (field->type) {
     case FIELD_STR:
@@ -304,9 +322,9 @@ enum result field_from_json(void *object, const struct field *field, struct aren
             return refuse(&t, STR("must be a string"));
         return take_text(member, &t, json_str(value));
     case FIELD_INT:
-        if (type != json_type_int)
+        if (!json_int(&integer, value))
             return refuse(&t, STR("must be an integer"));
-        return take_int(member, &t, json_object_get_int64(value));
+        return take_int(member, &t, integer);
     case FIELD_DOUBLE:
         if (!is_number)
             return refuse(&t, STR("must be a number"));

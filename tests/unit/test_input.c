@@ -156,6 +156,14 @@ static const struct {
       ERR_INVALID_FIELD,
       "task",
       "Field 'task' must be a string" },
+    { { &writes, "", JSON, "{\"task\":\"abc\",\"rounds\":4.5}" },
+      ERR_INVALID_FIELD,
+      "rounds",
+      "Field 'rounds' must be an integer" },
+    { { &writes, "", JSON, "{\"task\":\"abc\",\"rounds\":1e300}" },
+      ERR_INVALID_FIELD,
+      "rounds",
+      "Field 'rounds' must be an integer" },
     { { &writes, "", JSON, "{\"task\":\"abc\",\"rounds\":true}" },
       ERR_INVALID_FIELD,
       "rounds",
@@ -314,6 +322,15 @@ static void a_body_fills_the_members_and_unknown_ones_do_not_matter(void **state
     }
 }
 
+static void an_integer_may_be_written_with_a_point(void **state)
+{
+    struct sent sent = { &writes, "", JSON, "{\"task\":\"abc\",\"rounds\":4.0}" };
+    struct request *r = request_of(*state, &sent);
+
+    assert_int_equal(input_read(r), OK);
+    assert_int_equal(((const struct in *)r->input)->rounds, 4);
+}
+
 static void an_empty_body_will_do_where_nothing_is_required(void **state)
 {
     struct sent sent = { &loose, "", NULL, "" };
@@ -360,6 +377,7 @@ int main(void)
         TEST(a_text_without_a_limit_has_that_of_all_queries),
         TEST(a_number_out_of_bounds_is_mended_where_the_field_says_so),
         TEST(a_body_fills_the_members_and_unknown_ones_do_not_matter),
+        TEST(an_integer_may_be_written_with_a_point),
         TEST(an_empty_body_will_do_where_nothing_is_required),
         TEST(without_blocking_a_fault_of_form_only_warns),
     };
