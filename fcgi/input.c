@@ -237,7 +237,7 @@ static enum result read_member(struct request *r, size_t i, struct json_object *
                                const char *name)
 {
     struct json_object *value;
-    struct field_fault fault;
+    struct field_fault fault = { .result = OK };
 
     if (!name || !json_get(&value, body, name))
         return OK;
