@@ -2,6 +2,7 @@
 without a network and within the security headers."""
 
 import collections
+import pathlib
 import re
 import subprocess
 
@@ -9,12 +10,12 @@ import httpx
 import jsonschema
 import pytest
 import yaml
-from conftest import BIN, Server
+from conftest import Server
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
-CONTRACT = BIN.parents[1] / "tests" / "contract"
+CONTRACT = pathlib.Path(__file__).resolve().parents[1] / "contract"
 PAGES = ("/api/docs", "/api/v1/docs", "/api/v2/docs", "/api/redoc", "/api/v1/redoc", "/api/v2/redoc")
 
 
