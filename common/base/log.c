@@ -129,13 +129,18 @@ static struct str shown(struct str id)
     return holds_secret(id) ? STR(REDACTED) : id;
 }
 
+bool log_hides(const char *name, struct str value)
+{
+    return names_a_secret(name) || holds_secret(value);
+}
+
 static void add_value(struct buf *line, const char *name, const char *value)
 {
     struct str text = str_from(value);
 
     if (!value)
         text = STR("-");
-    else if (names_a_secret(name) || holds_secret(text))
+    else if (log_hides(name, text))
         text = STR(REDACTED);
     if (!str_is_text(text))
         text = STR("(not text)");

@@ -23,6 +23,9 @@ void log_hide(struct str secret);
 /* The request or job whose lines follow, on this thread. Borrowed until changed. */
 void log_context(struct str request_id, struct str trace_id);
 
+/* Is this value kept out of the log, for its name or its look? */
+bool log_hides(const char *name, struct str value);
+
 /* name, value, name, value, ... ended by log_event() itself. */
 void log_event_at(enum log_level level, const char *file, int line, const char *event, ...)
     __attribute__((sentinel));

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Includes point one way: base <- db, bus, http, metrics, receipt, ws <- store, auth <- handlers <-
-# fcgi, cli; debated and streamd see common only. Prints each that does not; exit status 1.
+# Includes point one way: base <- bus, http, metrics, receipt, ws <- trace <- db <- store, auth <-
+# handlers <- fcgi, cli; debated and streamd see common only. Prints each that does not; exit status 1.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 status=0
@@ -16,12 +16,14 @@ check() { # folder, pattern of what it may include
 }
 
 base='common/base/'
-low="$base|common/(db|bus|http|metrics|receipt|ws)/"
+low="$base|common/(db|bus|http|metrics|receipt|trace|ws)/"
 common="$low|common/(store|auth)/"
 check common/base "$base"
-for folder in db bus http metrics receipt ws; do
+for folder in bus http metrics receipt ws; do
     check "common/$folder" "$base|common/$folder/"
 done
+check common/trace "$base|common/(http|metrics|trace)/"
+check common/db "$base|common/(trace|db)/"
 check common/auth "$common"
 check common/store "$common"
 check handlers "$common|handlers/handler.h|handlers/debates/(agents|status).h"

@@ -135,7 +135,15 @@ static void the_text_is_as_prometheus_reads_it(void **state)
         "# HELP aragora_draining_until_timestamp_seconds When a server that was told to stop will"
         " do so, and until then says that it is not ready; 0 or past: none was.\n"
         "# TYPE aragora_draining_until_timestamp_seconds gauge\n"
-        "aragora_draining_until_timestamp_seconds 0\n");
+        "aragora_draining_until_timestamp_seconds 0\n"
+        "# HELP aragora_trace_spans_exported_total Spans that the collector took.\n"
+        "# TYPE aragora_trace_spans_exported_total counter\n"
+        "aragora_trace_spans_exported_total 0\n"
+        "# HELP aragora_trace_spans_dropped_total Spans that were not exported: too many waited, or"
+        " the collector did not take them.\n"
+        "# TYPE aragora_trace_spans_dropped_total counter\n"
+        "aragora_trace_spans_dropped_total{reason=\"full\"} 0\n"
+        "aragora_trace_spans_dropped_total{reason=\"refused\"} 0\n");
 }
 
 static void a_time_counts_up_to_its_bound_and_not_above(void **state)
