@@ -104,7 +104,7 @@ run: deps
 ## check: install what is missing, build, run every test
 check: deps
 	$(MAKE) all $(TESTS)
-	sh tests/run.sh $(TESTS) tests/api tests/stream tests/faults tests/provider tests/contract
+	sh tests/run.sh $(TESTS) tests/api tests/stream tests/faults tests/provider tests/contract tests/trace
 
 ## check-faults: KILLS (200) kills at random moments, calls of models counted; KILL_SEED=n repeats them
 check-faults: deps
@@ -132,7 +132,7 @@ unit: $(TESTS)
 
 ## api: the tests against the running programs alone
 api: all
-	sh tests/run.sh tests/api tests/provider
+	sh tests/run.sh tests/api tests/provider tests/trace
 
 ## stream: the tests of clients that follow debates over WebSocket
 stream: all

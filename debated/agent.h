@@ -62,6 +62,7 @@ struct agent_request {
     struct http_client *http; /* NULL: demo agents only */
     const struct prompt *prompt;
     const struct attempt_answer *stored; /* a replay's: it answers, no provider does; else NULL */
+    struct str traceparent;              /* sent along; STR_NONE: none */
 };
 
 enum call_state { CALL_RUNNING, CALL_DONE, CALL_FAILED };

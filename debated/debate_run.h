@@ -4,6 +4,7 @@
 
 #include "common/store/debate.h"
 #include "common/store/transcript.h"
+#include "common/trace/span.h"
 #include "debated/consensus.h"
 #include "debated/engine.h"
 
@@ -32,6 +33,7 @@ struct run {
     struct http_client *http; /* NULL: no agent needs it */
     struct str reason;        /* of a cancel */
     int64_t rounds_done, deadline_us, writes;
+    struct span span; /* of the job */
 };
 
 struct call {
@@ -42,6 +44,7 @@ struct call {
     bool opened, done;
     bool discarded;             /* clients know that what they heard does not count */
     struct agent_call *running; /* NULL: waits for another try, until due_us */
+    struct span span;           /* of the running one */
     struct str attempt_id;      /* STR_NONE: none is stored */
     struct str cited_id;        /* a replay's: the attempt that it is answered from */
     int64_t tries;

@@ -13,6 +13,7 @@
 #include "common/store/attempt.h"
 #include "debated/convergence.h"
 #include "debated/debate_end.h"
+#include "debated/debate_trace.h"
 #include "debated/judge.h"
 #include "debated/parse.h"
 
@@ -469,8 +470,9 @@ enum result engine_run(struct db *db, const struct job *job, const struct engine
     struct run run = {
         .db = db, .job = job, .options = *options, .arena = arena, .scratch = scratch
     };
-    enum result result = run_open(&run);
 
+    job_span_begin(&run);
+    enum result result = run_open(&run);
     if (result == OK)
         result = open_http(&run);
     if (result == OK)
@@ -482,6 +484,7 @@ enum result engine_run(struct db *db, const struct job *job, const struct engine
                            &(struct ending){ "timeout", STR("The time limit was reached") });
     if (result == ERR_CANCELLED)
         result = run_write_cancelled(&run, write_end, &(struct ending){ "cancelled", run.reason });
+    job_span_end(&run, result);
     http_client_free(run.http);
     db_use(db, NULL, STR_NONE); /* both arenas end here */
     return result;

@@ -9,6 +9,7 @@
 #include "common/store/announce.h"
 #include "common/store/attempt.h"
 #include "common/store/job.h"
+#include "common/trace/trace.h"
 #include "debated/cooldown.h"
 #include "debated/runner.h"
 
@@ -120,7 +121,12 @@ int main(void)
         return EX_CONFIG;
     }
     setting_log_open("aragora-debated");
+    if (trace_start("aragora-debated", &problem) != OK) {
+        log_event(LOG_CRITICAL, "wrong setting", "problem", problem);
+        return EX_CONFIG;
+    }
     enum result result = serve(arena);
+    trace_stop();
     if (result == OK)
         return 0;
     log_event(LOG_CRITICAL, "cannot run", "error", error_row(result)->name);

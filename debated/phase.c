@@ -7,6 +7,7 @@
 #include "common/base/crypto.h"
 #include "common/store/attempt.h"
 #include "debated/debate_run.h"
+#include "debated/debate_trace.h"
 
 #include <unistd.h>
 
@@ -104,7 +105,15 @@ static enum result call_start(struct run *run, struct call *call)
         call->cited_id = stored.attempt_id.at ? arena_str(run->arena, stored.attempt_id) : STR_NONE;
         request.stored = &stored;
     }
+    call_span_begin(&request.traceparent, run, call);
     return agent_start(&call->running, &request);
+}
+
+static void call_stop(struct call *call)
+{
+    call_span_end(call);
+    agent_cancel(call->running);
+    call->running = NULL;
 }
 
 /* The attempts are stored before anything is sent, in one transaction: ten agents have ninety
@@ -170,8 +179,7 @@ static bool may_retry(int64_t *due_us, const struct run *run, struct call *call,
 static enum result call_give_up(struct run *run, struct call *call, int64_t due_us)
 {
     TRY(run_write(run, write_retry, call));
-    agent_cancel(call->running);
-    call->running = NULL;
+    call_stop(call);
     call->attempt_id = STR_NONE;
     call->discarded = true;
     buf_clear(&call->heard);
@@ -200,8 +208,7 @@ static enum result call_turn(struct run *run, struct call *call, int64_t now_us)
         call->text = arena_str(run->arena, buf_view(&call->heard));
     TRY(run_write(run, write_end, call));
     call->done = true;
-    agent_cancel(call->running);
-    call->running = NULL;
+    call_stop(call);
     return stop_asked(run) ? ERR_UNAVAILABLE : OK;
 }
 
@@ -308,7 +315,9 @@ enum result phase_run(struct run *run, struct call *calls, size_t count)
     int64_t look_us = monotonic_us() + LOOK_US;
     enum result result = OK, kept;
     bool open = true;
+    struct span span;
 
+    phase_span_begin(&span, run, calls, count);
     while (result == OK && open)
         result = phase_turn(run, &phase, &open, &look_us);
     if (result == ERR_CANCELLED || result == ERR_TIMEOUT) {
@@ -317,9 +326,9 @@ enum result phase_run(struct run *run, struct call *calls, size_t count)
             result = kept;
     }
     for (size_t i = 0; i < count; i++) {
-        agent_cancel(calls[i].running);
-        calls[i].running = NULL;
+        call_stop(&calls[i]);
         buf_free(&calls[i].heard);
     }
+    phase_span_end(&span, result);
     return result;
 }

@@ -26,7 +26,7 @@ struct provider_call {
     struct wire_ask ask;
     struct price price;
     struct http_call *http; /* NULL: not sent */
-    struct str key;
+    struct str key, traceparent;
     struct sse sse; /* its lines serve the interfaces without events */
     struct wire_answer answer;
     struct buf text; /* of the answer, whole */
@@ -72,6 +72,8 @@ static void send_request(struct provider_call *call)
         };
     if (routed) /* who asks, for its statistics (debates.md 19.7) */
         request.headers[n++] = (struct http_header){ "X-Title", STR("Aragora"), false };
+    if (call->traceparent.len)
+        request.headers[n++] = (struct http_header){ "traceparent", call->traceparent, false };
     call->http = http_start(call->client, &request);
 }
 
@@ -400,6 +402,7 @@ struct agent_call *provider_start(const struct agent_request *request,
     call->settings = *request->settings;
     call->client = request->http;
     call->key = provider_key(provider);
+    call->traceparent = arena_str(arena, request->traceparent);
     call->ask = (struct wire_ask){
         .provider = provider,
         .model = arena_str(arena, request->model.len ? request->model : provider_model(provider)),

@@ -66,4 +66,5 @@ void cgi_answer(struct worker *worker)
     response_head(head, &exchange->response);
     if (write_all(buf_view(head)) && !exchange->request.head)
         (void)write_all(exchange->response.body);
+    (void)close(STDOUT_FILENO); /* it is whole; nobody waits for the end of the process */
 }

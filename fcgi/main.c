@@ -4,6 +4,7 @@
 #include "common/base/log.h"
 #include "common/base/settings.h"
 #include "common/store/announce.h"
+#include "common/trace/trace.h"
 #include "fcgi/cgi.h"
 #include "fcgi/fastcgi.h"
 
@@ -41,12 +42,17 @@ int main(void)
         return EX_CONFIG;
     }
     setting_log_open("aragora-fcgi");
+    if (trace_start("aragora-fcgi", &problem) != OK) {
+        log_event(LOG_CRITICAL, "wrong setting", "problem", problem);
+        return EX_CONFIG;
+    }
     if (worker_new(&worker) != OK) {
         log_event(LOG_CRITICAL, "route tables are wrong");
         return EX_SOFTWARE;
     }
     enum result result = serve(worker);
     worker_free(worker);
+    trace_stop();
     if (result == OK)
         return 0;
     log_event(LOG_CRITICAL, "cannot serve", "problem", "standard input is no listening socket");

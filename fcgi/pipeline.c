@@ -37,15 +37,11 @@ static const struct stage {
     const char *name;
     enum result (*run)(struct request *r);
 } stages[] = {
-    { "trace", stage_trace },
-    { "deadline", stage_deadline },
-    { "route", stage_route },
-    { "size", stage_size },
-    { "authenticate", stage_authenticate },
-    { "authorise", stage_authorise },
-    { "rate limit", stage_rate_limit },
-    { "body", stage_body },
-    { "idempotency", stage_idempotency },
+    { "trace", stage_trace },         { "deadline", stage_deadline },
+    { "route", stage_route },         { "span", stage_span },
+    { "size", stage_size },           { "authenticate", stage_authenticate },
+    { "authorise", stage_authorise }, { "rate limit", stage_rate_limit },
+    { "body", stage_body },           { "idempotency", stage_idempotency },
     { "handler", stage_handler },
 };
 
@@ -216,6 +212,8 @@ void pipeline_run(struct exchange *exchange)
     int64_t took_us = monotonic_us() - r->received_us;
     count_answer(r, took_us);
     log_access(r, took_us);
+    if (trace_on)
+        request_span(r);
     log_context(STR_NONE, STR_NONE);
     if (r->db)
         db_use(r->db, exchange->worker->arena, STR_NONE); /* the request's arena ends here */

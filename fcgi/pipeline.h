@@ -6,6 +6,7 @@
 #ifndef ARAGORA_PIPELINE_H
 #define ARAGORA_PIPELINE_H
 
+#include "common/trace/span.h"
 #include "fcgi/request.h"
 
 struct worker;
@@ -32,6 +33,7 @@ void pipeline_run(struct exchange *exchange);
 enum result stage_trace(struct request *r);
 enum result stage_deadline(struct request *r);
 enum result stage_route(struct request *r);
+enum result stage_span(struct request *r);
 enum result stage_size(struct request *r);
 enum result stage_authenticate(struct request *r);
 enum result stage_authorise(struct request *r);
@@ -54,6 +56,11 @@ enum result deadline_refuse(struct request *r);
 
 /* Allow for what OPTIONS asks about; stages/route.c. */
 void route_options(struct request *r);
+
+/* Around the handler and, once it is answered, of the whole request; stages/span.c. */
+void handler_span_begin(struct span *span, struct request *r);
+void handler_span_end(struct span *span, struct request *r, enum result result);
+void request_span(struct request *r);
 
 /* Headers of every answer; stages/shape.c. */
 void shape_cors(struct request *r);

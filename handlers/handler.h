@@ -9,6 +9,7 @@
 #include "common/auth/principal.h"
 #include "common/base/field.h"
 #include "common/db/db.h"
+#include "common/trace/context.h"
 
 enum method {
     METHOD_GET,
@@ -108,6 +109,7 @@ struct request {
     struct str params[PARAMS_MAX]; /* in the order of the braces */
     struct principal who;
     struct str request_id, trace_id, span_id, parent_span;
+    struct trace_context trace;       /* of its span */
     int64_t received_us, deadline_us; /* monotonic */
     void *input;                      /* what the row's INPUT says; checked */
     uint64_t given;                   /* bit i: field i of the input table was sent */
@@ -118,6 +120,9 @@ struct request {
 
 /* A header of the request by its name in lower case; STR_NONE if not sent. */
 struct str header(const struct request *r, const char *name);
+/* The request's span, as it is told to what goes on in its name (W3C Trace Context 3.2). Lives in
+ * the arena; STR_NONE: it has none. */
+struct str traceparent(const struct request *r);
 /* Was this member of the input sent? */
 #define given(r, table, member) (((r)->given >> field_index((table), #member)) & 1)
 size_t field_index(const struct field *fields, const char *name);

@@ -6,6 +6,7 @@
 #include "streamd/join.h"
 #include "streamd/server.h"
 #include "streamd/session.h"
+#include "streamd/stream_span.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -101,6 +102,7 @@ void client_free(struct client *client)
     free(client->queue.at);
     ws_parser_free(&client->parser);
     buf_free(&client->head);
+    join_span_end(client, ERR_CANCELLED); /* it has joined, or never will */
     close(client->fd);
     arena_free(client->arena);
     free(client);

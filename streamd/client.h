@@ -6,6 +6,7 @@
 #define ARAGORA_STREAMD_CLIENT_H
 
 #include "common/auth/principal.h"
+#include "common/trace/span.h"
 #include "common/ws/frame.h"
 #include "common/ws/handshake.h"
 #include "streamd/frame.h"
@@ -46,6 +47,7 @@ struct client {
     int64_t wanted_from;    /* its last_seq; -1: none */
     char public_id[16];     /* as connection_info shows it */
 
+    struct span span; /* of its joining, and above those of its replays */
     struct subscription *subscriptions;
     size_t subscription_count;
 

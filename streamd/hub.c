@@ -4,6 +4,7 @@
 #include "common/base/log.h"
 #include "streamd/server.h"
 #include "streamd/session.h"
+#include "streamd/stream_span.h"
 #include "streamd/table.h"
 #include "streamd/text.h"
 
@@ -20,6 +21,7 @@ struct subscription {
     int64_t replay_to; /* seq; 0: no replay is under way */
     int64_t replayed;
     uint64_t opening; /* the ticket of the snapshot that it waits for; 0: of none */
+    struct span span; /* until it is open and what was before is sent */
 };
 
 struct loop {
@@ -150,6 +152,7 @@ static void deltas_send(struct client *client, const struct text *text)
 static void send_replay_end(struct subscription *s)
 {
     s->replay_to = 0;
+    replay_span_end(&s->span, s->replayed);
     session_replay_end(s->client, s->loop->loop_id, s->replayed, s->sent);
 }
 
@@ -288,6 +291,7 @@ static void subscription_free(struct subscription *s)
         loop->subscriptions = s->next_of_loop;
     if (s->next_of_loop)
         s->next_of_loop->prev_of_loop = s->prev_of_loop;
+    replay_span_end(&s->span, s->replayed);
     free(s);
     loop_release(loop);
 }
@@ -324,6 +328,8 @@ bool hub_subscribe(struct client *client, struct str loop_id, int64_t from)
     query = query_new(QUERY_SNAPSHOT);
     query->client_id = client->id;
     query->ticket = old->opening;
+    replay_span_begin(&old->span, client, loop_id, from);
+    query->trace = old->span.context;
     query->loop_id = arena_str(query->arena, loop_id);
     if (client->authenticated)
         query->visible_org = arena_str(query->arena, client->who.org_id);
@@ -411,11 +417,15 @@ static struct str running_json(const struct loop *loop, const struct query *quer
 static struct subscription *settle(struct subscription *s, struct str org_id, struct str loop_id)
 {
     struct client *client = s->client;
+    struct span span = s->span;
 
     if (str_eq(s->loop->org_id, org_id))
         return s;
+    s->span = (struct span){ 0 };
     subscription_free(s);
-    return subscription_new(client, loop_get(client->server->hub, org_id, loop_id));
+    s = subscription_new(client, loop_get(client->server->hub, org_id, loop_id));
+    s->span = span;
+    return s;
 }
 
 static void open_at(struct subscription *s, const struct query *query)
@@ -432,8 +442,10 @@ static void open_at(struct subscription *s, const struct query *query)
     s->opening = 0;
     s->replayed = 0;
     s->sent = has;
-    if (!replay)
+    if (!replay) {
+        replay_span_end(&s->span, 0);
         return;
+    }
     session_replay_start(s->client, query, running, ahead);
     s->replay_to = last;
     if (s->sent >= last)
@@ -446,6 +458,7 @@ static void open_waiting(struct subscription *s)
     session_waiting(s->client, s->loop->loop_id);
     s->opening = 0;
     s->sent = 0;
+    replay_span_end(&s->span, 0);
 }
 
 void hub_snapshot(struct client *client, const struct query *query)
@@ -461,6 +474,7 @@ void hub_snapshot(struct client *client, const struct query *query)
         s = settle(s, query->org_id, query->loop_id);
         open_at(s, query);
     } else {
+        span_fail(&s->span, STR("database"));
         client_close(client, WS_TRY_LATER, "Database unavailable");
     }
     read_on(s->loop);

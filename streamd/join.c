@@ -12,6 +12,7 @@
 #include "streamd/notice.h"
 #include "streamd/server.h"
 #include "streamd/session.h"
+#include "streamd/stream_span.h"
 
 #include <arpa/inet.h>
 #include <sys/socket.h>
@@ -175,6 +176,7 @@ static void ask_who(struct client *client, struct str token, const struct princi
     struct query *query = query_new(QUERY_JOIN);
 
     query->client_id = client->id;
+    query->trace = client->span.context;
     query->token = token.at ? arena_str(query->arena, token) : STR_NONE;
     query->who = *who;
     reader_ask(client->server->reader, query);
@@ -232,6 +234,7 @@ void join_start(struct client *client, const struct ws_request *request)
         who = local_owner(CREDENTIAL_OPEN);
     client->unlimited = client->server->config->limits_off || who.credential == CREDENTIAL_OPEN;
     set_address(client, forwarded_address(client->address, request->forwarded_for));
+    join_span_begin(client, request);
     if (!within_limits(client))
         return;
     if (request->origin.at && !origin_allowed(request->origin) &&
@@ -336,6 +339,7 @@ static void welcome(struct client *client, const struct query *query)
 
 void join_answered(struct client *client, const struct query *query)
 {
+    join_span_end(client, query->result);
     if (query->result != OK) {
         refuse(client, query->result);
     } else if (query->only_live) {

@@ -6,6 +6,7 @@
 #include "common/base/version.h"
 #include "common/db/migrate.h"
 #include "common/store/stream.h"
+#include "common/trace/trace.h"
 #include "streamd/server.h"
 
 #include <signal.h>
@@ -88,8 +89,13 @@ int main(void)
         return EX_CONFIG;
     }
     setting_log_open("aragora-streamd");
+    if (trace_start("aragora-streamd", &problem) != OK) {
+        log_event(LOG_CRITICAL, "wrong setting", "problem", problem);
+        return EX_CONFIG;
+    }
     descriptors_raise(); /* every connection is one */
     enum result result = serve(arena);
+    trace_stop();
     if (result == OK || result == ERR_CANCELLED)
         return 0;
     log_event(LOG_CRITICAL, "cannot run", "error", error_row(result)->name);

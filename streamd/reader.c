@@ -4,6 +4,7 @@
 #include "common/base/error.h"
 #include "common/base/log.h"
 #include "common/store/apikey.h"
+#include "common/trace/span.h"
 #include "streamd/snapshot.h"
 
 #include <pthread.h>
@@ -163,9 +164,11 @@ static bool is_expected(enum result result)
 
 static void work(struct query *query, struct db **db, const struct db_config *database)
 {
+    span_current_set(&query->trace);
     query->result = *db ? OK : db_open(db, database);
     if (query->result == OK)
         query->result = answer(query, *db);
+    span_current_set(NULL);
     if (!is_expected(query->result))
         log_event(LOG_WARNING, "database not read", "error", error_row(query->result)->name,
                   "problem", *db ? db_problem(*db) : "");

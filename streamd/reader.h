@@ -7,6 +7,7 @@
 
 #include "common/auth/principal.h"
 #include "common/store/stream.h"
+#include "common/trace/context.h"
 
 enum query_kind {
     QUERY_JOIN,     /* whose token is this, and which debates may its holder see? */
@@ -28,8 +29,9 @@ struct query { /* all strings live in its arena */
     enum query_kind kind;
     struct arena *arena;
     struct query *next;
-    uint64_t client_id; /* of JOIN and SNAPSHOT */
-    uint64_t ticket;    /* SNAPSHOT: of the subscription that asks */
+    uint64_t client_id;         /* of JOIN and SNAPSHOT */
+    struct trace_context trace; /* of what asks */
+    uint64_t ticket;            /* SNAPSHOT: of the subscription that asks */
 
     struct str token;       /* JOIN; STR_NONE: none was sent */
     bool only_live;         /* JOIN: not who, but what visible_org has */

@@ -3,6 +3,7 @@
 
 #include "common/base/segment.h"
 #include "common/base/settings.h"
+#include "common/db/sql_span.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -161,8 +162,12 @@ static enum result run(struct db *db, const char *sql, struct binds binds, row_f
     }
     if (binds.count)
         memcpy(all + first, binds.at, binds.count * sizeof(*all));
-    return db->backend->run(db->connection, sql, (struct binds){ all, binds.count + first }, row,
-                            arg, changed);
+    struct span span;
+
+    sql_span_begin(&span, db->kind, sql);
+    return sql_span_end(&span, db->backend->run(db->connection, sql,
+                                                (struct binds){ all, binds.count + first }, row,
+                                                arg, changed));
 }
 
 static void copy_value(void *member, const struct field *field, struct arena *arena,
@@ -319,9 +324,12 @@ bool db_in_tx(const struct db *db)
 
 enum result tx_begin(struct tx *tx, struct db *db)
 {
+    struct span span;
+
     if (db_in_tx(db))
         abort();
-    TRY(db->backend->begin(db->connection));
+    sql_span_begin(&span, db->kind, "BEGIN");
+    TRY(sql_span_end(&span, db->backend->begin(db->connection)));
     db->owner->in_tx = true;
     db->owner->after = NULL;
     tx->db = db->owner;
@@ -331,7 +339,10 @@ enum result tx_begin(struct tx *tx, struct db *db)
 enum result tx_commit(struct tx *tx)
 {
     struct db *db = tx->db;
-    enum result result = db->backend->commit(db->connection);
+    struct span span;
+
+    sql_span_begin(&span, db->kind, "COMMIT");
+    enum result result = sql_span_end(&span, db->backend->commit(db->connection));
 
     db->in_tx = false;
     tx->db = NULL;

@@ -192,6 +192,16 @@ static enum result insert_rows(struct db *db, const struct debate_draft *draft,
     return OK;
 }
 
+static const struct field payload_fields[] = { { FIELD(struct debate_draft, traceparent) }, { 0 } };
+
+static struct json_text job_payload(struct arena *arena, const struct debate_draft *draft)
+{
+    struct buf *text = arena_buf(arena);
+
+    fields_write(text, draft, payload_fields);
+    return (struct json_text){ buf_view(text) };
+}
+
 enum result debate_create(struct str *debate_id, struct db *db, const struct debate_draft *draft,
                           int64_t max_waiting)
 {
@@ -217,7 +227,7 @@ enum result debate_create(struct str *debate_id, struct db *db, const struct deb
     TRY(job_waiting(&waiting, db, JOB_DEBATE));
     if (waiting >= max_waiting)
         return ERR_CAPACITY;
-    TRY(job_insert(db, JOB_DEBATE, start.debate_id, (struct json_text){ STR("{}") }));
+    TRY(job_insert(db, JOB_DEBATE, start.debate_id, job_payload(arena, draft)));
     TRY(insert_rows(db, draft, &start));
     TRY(event_append(NULL, db,
                      &(struct event_draft){ .type = EVENT_debate_start,

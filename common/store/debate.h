@@ -24,6 +24,7 @@ struct debate_agent {
 struct debate_draft {
     struct str task, context, consensus, user_id, trace_id;
     struct str judge_selection; /* STR_NONE: the default */
+    struct str traceparent;     /* for the job; STR_NONE: none */
     int64_t rounds;
     struct list agents; /* of struct debate_agent, in order */
     struct json_text request;

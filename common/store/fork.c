@@ -396,6 +396,7 @@ static enum result fork_write(struct fork *out, struct db *db, const struct fork
     if (draft->user_id.at)
         debate.user_id = draft->user_id;
     debate.trace_id = draft->trace_id;
+    debate.traceparent = draft->traceparent;
     debate.parent_debate_id = draft->parent_id;
     debate.branch_point = cut.messages;
     debate.fork_step = cut.live < cut.count ? cut.steps[cut.live].step : STR_NONE;

@@ -25,11 +25,12 @@ MUST_USE enum result debate_steps(struct list *out, struct db *db, struct str de
 /* --- Forks ------------------------------------------------------------------------------- */
 
 struct fork_draft {
-    struct str parent_id, user_id, trace_id; /* user_id STR_NONE: the parent's owner */
-    struct str step;                         /* the first that runs live; STR_NONE: by messages */
-    int64_t branch_point;                    /* messages to take over, if there is no step */
-    struct str premise;                      /* what the agents are told besides; STR_NONE: none */
-    int64_t rounds;                          /* INT_NONE: as many as the parent */
+    struct str trace_id, traceparent; /* as of a debate_draft */
+    struct str parent_id, user_id;    /* user_id STR_NONE: the parent's owner */
+    struct str step;                  /* the first that runs live; STR_NONE: by messages */
+    int64_t branch_point;             /* messages to take over, if there is no step */
+    struct str premise;               /* what the agents are told besides; STR_NONE: none */
+    int64_t rounds;                   /* INT_NONE: as many as the parent */
 };
 
 struct fork { /* strings live in the session's arena */

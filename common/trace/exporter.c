@@ -88,11 +88,6 @@ static bool is_stopping(void)
     return atomic_load(&at.stop_us) != INT64_MAX;
 }
 
-static int64_t stop_due_us(void)
-{
-    return atomic_load(&at.stop_us);
-}
-
 /* Until then, or until it is to stop, or with a batch that is there. With the lock. */
 static void wait_until(int64_t until_us, bool for_batch)
 {
@@ -147,24 +142,6 @@ static bool wait_to_retry(int64_t failures, int64_t asked_us)
     return true;
 }
 
-static void send_batch(struct work *work, size_t count)
-{
-    struct sent_report report = { 0 };
-    enum sent sent = SENT_LATER;
-    size_t refused = count;
-
-    for (int64_t failures = 1; sent == SENT_LATER; failures++) {
-        sent = send_request(&report, work->client, &at.config.sender, buf_view(&work->body),
-                            stop_due_us);
-        say(work, &report, sent == SENT);
-        if (sent == SENT_LATER && !wait_to_retry(failures, report.wait_us))
-            break;
-    }
-    if (sent == SENT)
-        refused = report.rejected < (int64_t)count ? (size_t)report.rejected : count;
-    add_counts(count - refused, refused);
-}
-
 /* The segment may come to be after the thread. */
 static void tell_counts(struct work *work)
 {
@@ -180,6 +157,30 @@ static void tell_counts(struct work *work)
     metric_add(work->segment, METRIC_SPANS_EXPORTED, counts.exported);
     metric_add(work->segment, METRIC_SPANS_DROPPED_FULL, counts.full);
     metric_add(work->segment, METRIC_SPANS_DROPPED_REFUSED, counts.refused);
+}
+
+static bool go_on(void *work)
+{
+    tell_counts(work);
+    return monotonic_us() < atomic_load(&at.stop_us);
+}
+
+static void send_batch(struct work *work, size_t count)
+{
+    struct sent_report report = { 0 };
+    enum sent sent = SENT_LATER;
+    size_t refused = count;
+
+    for (int64_t failures = 1; sent == SENT_LATER; failures++) {
+        sent = send_request(&report, work->client, &at.config.sender, buf_view(&work->body), go_on,
+                            work);
+        say(work, &report, sent == SENT);
+        if (sent == SENT_LATER && !wait_to_retry(failures, report.wait_us))
+            break;
+    }
+    if (sent == SENT)
+        refused = report.rejected < (int64_t)count ? (size_t)report.rejected : count;
+    add_counts(count - refused, refused);
 }
 
 static void *run(void *arg)

@@ -74,7 +74,8 @@ static struct http_call *begin(struct http_client *client, const struct sender_c
 }
 
 enum sent send_request(struct sent_report *report, struct http_client *client,
-                       const struct sender_config *config, struct str body, int64_t (*due_us)(void))
+                       const struct sender_config *config, struct str body,
+                       bool (*go_on)(void *arg), void *arg)
 {
     CLEANUP(buf_free) struct buf answer = { 0 };
     struct http_call *call = begin(client, config, body);
@@ -83,13 +84,13 @@ enum sent send_request(struct sent_report *report, struct http_client *client,
 
     *report = (struct sent_report){ .wait_us = INT_NONE, .problem = "no time was left" };
     while (state == HTTP_RUNNING) {
-        int64_t now_us = monotonic_us(), until_us = now_us + LOOK_US;
+        int64_t until_us = monotonic_us() + LOOK_US;
 
         http_advance(client);
         state = http_read(call, &answer);
         if (state != HTTP_RUNNING)
             sent = judge(report, call, state, buf_view(&answer));
-        else if (due_us() <= now_us)
+        else if (!go_on(arg))
             break;
         else
             http_wait(client, until_us < http_due_us(call) ? until_us : http_due_us(call));

@@ -27,10 +27,10 @@ struct sent_report {
     int status; /* 0: no answer */
 };
 
-/* Until it is answered, the limit of a try is over, or due_us says a time that has come; asked
- * again and again, as it may move while the try is under way. */
+/* Until it is answered, the limit of a try is over, or go_on() says no; it is asked many times a
+ * second. */
 enum sent send_request(struct sent_report *report, struct http_client *client,
                        const struct sender_config *config, struct str body,
-                       int64_t (*due_us)(void));
+                       bool (*go_on)(void *arg), void *arg);
 
 #endif

@@ -4,6 +4,7 @@
  * found missing when they are needed. */
 #include "common/trace/trace.h"
 
+#include "common/base/clock.h"
 #include "common/base/crypto.h"
 #include "common/base/json.h"
 #include "common/base/log.h"
@@ -291,6 +292,23 @@ void trace_stop(void)
     exporter_stop(STOP_US);
     arena_free(state.arena);
     state.arena = NULL;
+}
+
+void span_begin_remote(struct span *span, enum span_kind kind, const struct trace_context *remote)
+{
+    struct trace_context self = { 0 };
+
+    if (remote)
+        self = *remote;
+    if (trace_on) {
+        if (!remote) {
+            span_id_new(self.trace);
+            span_id_new(self.trace + SPAN_ID_BYTES);
+        }
+        span_id_new(self.span);
+        self.sampled = trace_takes(self.trace, remote ? &remote->sampled : NULL);
+    }
+    span_begin_as(span, kind, &self, remote ? remote->span : NULL, monotonic_us());
 }
 
 bool trace_takes(const unsigned char trace[TRACE_ID_BYTES], const bool *parent_sampled)

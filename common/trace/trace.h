@@ -13,6 +13,9 @@ void trace_stop(void);
 
 /* Is a trace recorded? parent_sampled: as of sampler_takes(). */
 bool trace_takes(const unsigned char trace[TRACE_ID_BYTES], const bool *parent_sampled);
+/* What is done here for somebody else, remote, or of itself (NULL), and whether that is recorded.
+ * Where nothing is exported it is remote as it came. */
+void span_begin_remote(struct span *span, enum span_kind kind, const struct trace_context *remote);
 /* Are traceparent headers read and sent (OTEL_PROPAGATORS)? */
 bool trace_is_told(void);
 

@@ -36,8 +36,11 @@ static enum result handle(struct request *r)
 
 enum result stage_handler(struct request *r)
 {
-    enum result result = handle(r);
+    struct span span;
 
+    handler_span_begin(&span, r);
+    enum result result = handle(r);
     idempotency_end(r);
+    handler_span_end(&span, r, result);
     return result == OK ? ERR_INTERNAL : result; /* OK: it forgot to answer */
 }

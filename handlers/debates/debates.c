@@ -75,6 +75,7 @@ static enum result debate_start(struct request *r)
                                   .context = in->context,
                                   .user_id = r->who.user_id,
                                   .trace_id = r->trace_id,
+                                  .traceparent = traceparent(r),
                                   .rounds = in->rounds,
                                   .consensus = in->consensus.len
                                                    ? in->consensus

@@ -97,6 +97,7 @@ static enum result fork_post(struct request *r)
     const struct fork_draft draft = { .parent_id = in->id,
                                       .user_id = r->who.user_id,
                                       .trace_id = r->trace_id,
+                                      .traceparent = traceparent(r),
                                       .step = in->step.len ? in->step : STR_NONE,
                                       .branch_point = in->branch_point,
                                       .premise = in->modified_context,

@@ -20,7 +20,7 @@ SLOWER = 4 if SANITIZED else 1  # times what a limit allows
 
 def clean_environment(data, **settings):
     """No setting of the caller's reaches the programs."""
-    env = {k: v for k, v in os.environ.items() if not k.startswith("ARAGORA_")}
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("ARAGORA_", "OTEL_"))}
     env.pop("DATABASE_URL", None)
     return env | {"ARAGORA_DATA_DIR": str(data)} | settings
 

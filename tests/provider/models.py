@@ -82,8 +82,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = json.loads(raw)
         self.openai = self.path == "/v1/chat/completions"
         call = {"model": body.get("model"), "user": body["messages"][-1]["content"], "body": body,
-                "digest": hashlib.sha256(raw).hexdigest(), "at": time.monotonic(), "closed": None,
-                "answered": False}
+                "headers": dict(self.headers), "digest": hashlib.sha256(raw).hexdigest(),
+                "at": time.monotonic(), "closed": None, "answered": False}
         with self.server.lock:
             self.server.calls.append(call)
             call["nth"] = sum(c["model"] == call["model"] for c in self.server.calls)
