@@ -14,6 +14,7 @@
 #include "common/base/segment.h"
 #include "common/metrics/metrics.h"
 #include "common/store/apikey.h"
+#include "common/trace/trace.h"
 #include "handlers/handler.h"
 
 #include <errno.h>
@@ -291,12 +292,17 @@ static int run(const struct arguments *arguments)
     CLEANUP(arena_cleanup) struct arena *arena = arena_new();
     const char *web = argument_last(arguments, OPTION_WEB_SERVER);
     const char *user = argument_last(arguments, OPTION_USER);
+    const char *problem;
     uid_t starter = getuid();
     struct server server = { .host = setting_cstr(SETTING_BIND_HOST),
                              .front = front_find(web ? web : "lighttpd") };
 
     if (arguments->count || !server.front)
         return command_misused(arguments->command);
+    if (trace_check(&problem) != OK) {
+        fprintf(stderr, "aragora: %s\n", problem);
+        return EXIT_FAILED;
+    }
     if (user && become_user(user, setting_cstr(SETTING_DATA_DIR)) != OK)
         return EXIT_FAILED;
     if (server.front->starts_workers && geteuid() == 0) {

@@ -254,33 +254,58 @@ static enum result is_wanted(bool *wanted)
     return OK;
 }
 
-static enum result start(const char *program)
+/* *wanted: spans are exported. */
+static enum result configure(struct exporter_config *config, bool *wanted, const char *program)
 {
-    struct exporter_config config = {
+    *config = (struct exporter_config){
         .batch = (size_t)setting_int(SETTING_OTLP_BATCH),
         .data_directory = setting_cstr(SETTING_DATA_DIR),
     };
-    bool wanted;
-
-    TRY(is_wanted(&wanted));
-    if (!wanted)
+    TRY(is_wanted(wanted));
+    if (!*wanted)
         return OK;
-    state.arena = arena_new();
     TRY(check_propagators());
     TRY(read_sampler());
-    TRY(read_sender(&config.sender));
-    TRY(read_resource(&config.resource, program));
-    TRY(exporter_start(&config));
-    trace_on = true;
-    return OK;
+    TRY(read_sender(&config->sender));
+    return read_resource(&config->resource, program);
+}
+
+static void forget(void)
+{
+    arena_free(state.arena);
+    state.arena = NULL;
+}
+
+static enum result start(const char *program, bool only_check)
+{
+    struct exporter_config config;
+    bool wanted = false;
+
+    state.arena = arena_new();
+    enum result result = configure(&config, &wanted, program);
+    if (result == OK && wanted && !only_check)
+        result = exporter_start(&config);
+    trace_on = result == OK && wanted && !only_check;
+    if (!trace_on)
+        forget();
+    return result;
 }
 
 enum result trace_start(const char *program, const char **problem)
 {
-    enum result result = start(program);
+    enum result result = start(program, false);
 
     if (result != OK)
         *problem = result == ERR_SETTING ? state.problem : "no thread for the export of spans";
+    return result;
+}
+
+enum result trace_check(const char **problem)
+{
+    enum result result = start("aragora", true);
+
+    if (result != OK)
+        *problem = state.problem;
     return result;
 }
 
@@ -290,8 +315,7 @@ void trace_stop(void)
         return;
     trace_on = false;
     exporter_stop(STOP_US);
-    arena_free(state.arena);
-    state.arena = NULL;
+    forget();
 }
 
 void span_begin_remote(struct span *span, enum span_kind kind, const struct trace_context *remote)

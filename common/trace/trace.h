@@ -8,6 +8,8 @@
  * endpoint nothing starts. ERR_SETTING: a setting is not supported, *problem then says which, in
  * static memory; ERR_SYSTEM. */
 MUST_USE enum result trace_start(const char *program, const char **problem);
+/* Would trace_start() refuse the settings? ERR_SETTING, with *problem as there. */
+MUST_USE enum result trace_check(const char **problem);
 /* Sends what waits, for up to a second. */
 void trace_stop(void);
 

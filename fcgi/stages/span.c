@@ -49,6 +49,9 @@ void handler_span_begin(struct span *span, struct request *r)
 {
     struct str name;
 
+    span->recorded = span->entered = false;
+    if (!trace_on)
+        return;
     span_begin(span, SPAN_INTERNAL, &r->trace, "", STR_NONE);
     if (!span->recorded)
         return;

@@ -25,7 +25,7 @@ static bool acceptable(struct str id)
 /* It counts whole or not at all: a span is a parent only in its own trace. */
 static bool read_traceparent(struct request *r)
 {
-    struct str text = header(r, "traceparent"), state = header(r, "tracestate");
+    struct str text = header(r, "traceparent"), state;
     struct str trace = str_slice(text, 3, 3 + TRACE_HEX);
 
     if (!text.len || !trace_is_told() || !traceparent_read(&r->trace, text))
@@ -37,6 +37,7 @@ static bool read_traceparent(struct request *r)
     r->trace_id = trace;
     if (!r->parent_span.at)
         r->parent_span = str_slice(text, 4 + TRACE_HEX, 4 + TRACE_HEX + SPAN_HEX);
+    state = header(r, "tracestate");
     if (tracestate_is_fit(state))
         r->trace.state = state;
     return true;

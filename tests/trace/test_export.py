@@ -6,7 +6,7 @@ import sys
 import time
 
 import pytest
-from conftest import FOLDER, Traced, api
+from conftest import FOLDER, Traced, api, run
 
 sys.path.append(str(FOLDER.parent / "api"))
 from cgi_request import ask, data  # noqa: E402,F401 - a fixture
@@ -138,6 +138,13 @@ def test_what_is_not_supported_is_refused_by_name(program, name, value, tmp_path
     done = subprocess.run([api.BIN / program], env=api.clean_environment(tmp_path, **settings), capture_output=True,
                           text=True, timeout=20)
     assert done.returncode == 78 and name in done.stderr, done.stderr
+
+
+def test_the_server_refuses_before_it_starts_anything(tmp_path):
+    done = run(tmp_path / "data", "serve", "--port", "0", OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:4318",
+               OTEL_EXPORTER_OTLP_PROTOCOL="grpc")
+    assert done.returncode == 1 and "OTEL_EXPORTER_OTLP_PROTOCOL: only http/json" in done.stderr
+    assert not (tmp_path / "data").exists()
 
 
 def test_without_an_endpoint_foreign_settings_stop_nothing(tmp_path):
