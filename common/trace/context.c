@@ -33,8 +33,7 @@ bool traceparent_read(struct trace_context *out, struct str text)
         return false;
     if (!lower_hex(version, 2) || str_is(version, "ff") ||
         (str_is(version, "00") && text.len != TRACEPARENT_TEXT) ||
-        !lower_hex(trace, 2 * TRACE_ID_BYTES) || !lower_hex(span, 2 * SPAN_ID_BYTES) ||
-        !lower_hex(flags, 2))
+        !lower_hex(trace, TRACE_ID_HEX) || !lower_hex(span, SPAN_ID_HEX) || !lower_hex(flags, 2))
         return false;
     if (!hex_bytes(read.trace, TRACE_ID_BYTES, trace) ||
         !hex_bytes(read.span, SPAN_ID_BYTES, span) || !hex_bytes(&bits, 1, flags) ||
@@ -47,11 +46,14 @@ bool traceparent_read(struct trace_context *out, struct str text)
 
 void traceparent_write(char out[TRACEPARENT_TEXT], const struct trace_context *context)
 {
-    memcpy(out, "00-", 3);
+    out[0] = out[1] = '0';
+    out[2] = '-';
     hex_text(out + 3, context->trace, TRACE_ID_BYTES);
     out[35] = '-';
     hex_text(out + 36, context->span, SPAN_ID_BYTES);
-    memcpy(out + 52, context->sampled ? "-01" : "-00", 3);
+    out[52] = '-';
+    out[53] = '0';
+    out[54] = context->sampled ? '1' : '0';
 }
 
 static bool is_small(char c)
@@ -94,7 +96,7 @@ bool tracestate_is_fit(struct str text)
 /* Hexadecimal of at most size bytes, filled with zeros in front; false: it is none, or zero. */
 static bool padded(unsigned char *out, size_t size, struct str text)
 {
-    char digits[2 * TRACE_ID_BYTES];
+    char digits[TRACE_ID_HEX];
     const size_t room = 2 * size;
 
     if (!text.len || text.len > room)

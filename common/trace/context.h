@@ -9,6 +9,8 @@
 
 #define TRACE_ID_BYTES   16
 #define SPAN_ID_BYTES    8
+#define TRACE_ID_HEX     32
+#define SPAN_ID_HEX      16
 #define TRACEPARENT_TEXT 55
 
 struct trace_context {

@@ -49,7 +49,7 @@ void otlp_double(struct buf *attributes, const char *key, double value)
 
 static void add_id(struct buf *out, const char *key, const unsigned char *id, size_t len)
 {
-    char text[2 * TRACE_ID_BYTES];
+    char text[TRACE_ID_HEX];
 
     hex_text(text, id, len);
     buf_json_key(out, str_from(key));

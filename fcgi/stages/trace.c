@@ -10,8 +10,8 @@
 
 #define ID_MAX      128
 #define REQUEST_HEX 12
-#define TRACE_HEX   (2 * TRACE_ID_BYTES)
-#define SPAN_HEX    (2 * SPAN_ID_BYTES)
+#define TRACE_HEX   TRACE_ID_HEX
+#define SPAN_HEX    SPAN_ID_HEX
 
 /* What may stand in logs and headers as it was sent. */
 static bool acceptable(struct str id)
