@@ -358,6 +358,7 @@ def test_the_checks_find_what_is_wrong():
                   {"a": "2026-01-02T03:04:05Z", "b": [{"c": 1, "e": 2}]}):
         assert contract.mismatch(schema, value), value
     assert contract.agree({"a": 1, "t": 2}, {"a": 1, "t": 9}, {"a": 1, "t": 3})
+    assert contract.agree({"took_ms": 1}, {"took_ms": 2}, {"took_ms": 1})
     for other in ({"a": 2, "t": 2}, {"t": 2}, {"a": 1, "t": 2, "x": 1}):
         assert not contract.agree({"a": 1, "t": 2}, other, {"a": 1, "t": 3}), other
 
