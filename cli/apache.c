@@ -10,6 +10,7 @@
 #include "common/base/buf.h"
 #include "common/base/file.h"
 #include "common/base/settings.h"
+#include "common/base/tls.h"
 
 #define MODULES "/usr/lib/apache2/modules"
 #define GRACE_S 12
@@ -38,13 +39,20 @@ static enum result write_settings(struct arena *arena, struct str path)
     return file_write(arena, path, buf_view(&text), 0600);
 }
 
-static void add_modules(struct buf *out)
+static void load_module(struct buf *out, const char *name)
+{
+    buf_printf(out, "LoadModule %s_module " MODULES "/mod_%s.so\n", name, name);
+}
+
+static void add_modules(struct buf *out, const struct web_server *server)
 {
     static const char *const modules[] = { "mpm_event",  "authz_core",     "proxy",
                                            "proxy_http", "proxy_wstunnel", "fcgid" };
 
     for (size_t i = 0; i < COUNT(modules); i++)
-        buf_printf(out, "LoadModule %s_module " MODULES "/mod_%s.so\n", modules[i], modules[i]);
+        load_module(out, modules[i]);
+    if (server->certificate)
+        load_module(out, "ssl");
 }
 
 static void add_server(struct buf *out, const struct web_server *server)
@@ -68,7 +76,28 @@ static void add_server(struct buf *out, const struct web_server *server)
                STR_ARG(server->data), GRACE_S, (long long)server->body_bytes + ROOM_KB * 1024LL);
 }
 
-static void add_workers(struct buf *out, const struct web_server *server, struct str settings)
+static void add_tls(struct buf *out, const struct web_server *server)
+{
+    if (server->certificate)
+        buf_printf(out,
+                   "SSLEngine on\n"
+                   "SSLCertificateFile \"%s\"\n"
+                   "SSLCertificateKeyFile \"%s\"\n"
+                   "SSLProtocol -all +TLSv1.2 +TLSv1.3\n"
+                   "SSLCipherSuite \"" TLS_CIPHERS "\"\n",
+                   server->certificate, server->key);
+}
+
+static struct str stream_backend(struct arena *arena, const struct web_server *server)
+{
+    if (server->certificate)
+        return arena_printf(arena, "unix:" STR_FMT "|http://localhost",
+                            STR_ARG(server->stream_socket));
+    return arena_printf(arena, "http://%s:%d", reachable_host(server->host), server->stream_port);
+}
+
+static void add_workers(struct buf *out, struct arena *arena, const struct web_server *server,
+                        struct str settings)
 {
     const char *open_mode = setting_cstr(SETTING_OPEN_MODE);
 
@@ -106,8 +135,8 @@ static void add_workers(struct buf *out, const struct web_server *server, struct
                    "<Location \"/ws\">\n"
                    "  SetHandler none\n"
                    "</Location>\n"
-                   "ProxyPass \"/ws\" \"http://%s:%d/ws\" upgrade=websocket timeout=360 retry=0\n",
-                   reachable_host(server->host), server->stream_port);
+                   "ProxyPass \"/ws\" \"" STR_FMT "/ws\" upgrade=websocket timeout=360 retry=0\n",
+                   STR_ARG(stream_backend(arena, server)));
 }
 
 enum result apache_configure(struct arena *arena, struct str path, const struct web_server *server)
@@ -116,7 +145,8 @@ enum result apache_configure(struct arena *arena, struct str path, const struct 
     struct str settings = arena_printf(arena, STR_FMT "/run/worker.conf", STR_ARG(server->data));
 
     if (!can_be_quoted(str_from(server->host)) || !can_be_quoted(server->data) ||
-        !can_be_quoted(server->worker))
+        !can_be_quoted(server->worker) || !can_be_quoted(str_from(server->certificate)) ||
+        !can_be_quoted(str_from(server->key)))
         return ERR_VALIDATION;
     TRY(write_settings(arena, settings));
     TRY(directory_make(arena, arena_printf(arena, STR_FMT "/run/fcgid", STR_ARG(server->data)),
@@ -124,8 +154,9 @@ enum result apache_configure(struct arena *arena, struct str path, const struct 
     TRY(directory_make(arena, arena_printf(arena, STR_FMT "/run/empty", STR_ARG(server->data)),
                        0700));
     buf_str(&text, STR("# Written by aragora serve at each start.\n"));
-    add_modules(&text);
+    add_modules(&text, server);
     add_server(&text, server);
-    add_workers(&text, server, settings);
+    add_tls(&text, server);
+    add_workers(&text, arena, server, settings);
     return file_write(arena, path, buf_view(&text), 0600);
 }

@@ -35,11 +35,14 @@ static struct endpoint endpoint_of(const struct arguments *arguments)
     struct str base = str_from(url ? url : "");
 
     if (!url)
-        base = setting_str(SETTING_PUBLIC_URL).len ? setting_str(SETTING_PUBLIC_URL)
-                                                   : STR("http://127.0.0.1:8080");
+        base = setting_str(SETTING_PUBLIC_URL);
+    if (!base.len)
+        base = setting_flag(SETTING_SSL) ? STR("https://127.0.0.1:8080")
+                                         : STR("http://127.0.0.1:8080");
     while (str_ends(base, STR("/")))
         base.len--;
-    return (struct endpoint){ base, token.len ? token : setting_str(SETTING_API_TOKEN) };
+    return (struct endpoint){ base, token.len ? token : setting_str(SETTING_API_TOKEN),
+                              setting_str(SETTING_SSL_CERT_FILE) };
 }
 
 /* --- The request ------------------------------------------------------------------------- */
@@ -318,6 +321,8 @@ static const struct option options[] = {
     { "--url", "URL", "the server; else ARAGORA_PUBLIC_URL, else http://127.0.0.1:8080", OPTION_URL,
       0 },
     { "--key", "KEY", "an API key; else ARAGORA_API_KEY, else ARAGORA_API_TOKEN", OPTION_KEY, 0 },
+    { "--ca", "FILE", "authorities to trust beside the system's", OPTION_SETTING,
+      SETTING_SSL_CERT_FILE },
     { "--receipt", "FILE", "save the receipt", OPTION_RECEIPT, 0 },
     { "--pubkey", "FILE", "save the public key that checks it", OPTION_PUBKEY, 0 },
     { "--plain", NULL, "nothing that moves, no colours", OPTION_PLAIN, 0 },

@@ -35,7 +35,8 @@ static size_t take_body(char *at, size_t size, size_t count, void *arg)
     return size * count;
 }
 
-static CURL *new_curl(struct arena *arena, struct str url, char error[CURL_ERROR_SIZE])
+static CURL *new_curl(struct arena *arena, const struct endpoint *endpoint, struct str url,
+                      char error[CURL_ERROR_SIZE])
 {
     CURL *curl = curl_easy_init();
 
@@ -45,6 +46,8 @@ static CURL *new_curl(struct arena *arena, struct str url, char error[CURL_ERROR
     curl_easy_setopt(curl, CURLOPT_URL, arena_cstr(arena, url));
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, error);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    if (endpoint->ca.at)
+        curl_easy_setopt(curl, CURLOPT_CAINFO, arena_cstr(arena, endpoint->ca));
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_S);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     return curl;
@@ -68,7 +71,7 @@ struct answer client_request(struct arena *arena, const struct endpoint *endpoin
     char error[CURL_ERROR_SIZE];
     long status = 0;
     struct str url = arena_printf(arena, STR_FMT STR_FMT, STR_ARG(endpoint->url), STR_ARG(path));
-    CLEANUP(free_curl) CURL *curl = new_curl(arena, url, error);
+    CLEANUP(free_curl) CURL *curl = new_curl(arena, endpoint, url, error);
 
     if (endpoint->token.at)
         headers = curl_slist_append(
@@ -237,7 +240,7 @@ struct stream *stream_open(struct arena *arena, const struct endpoint *endpoint,
     if (!stream)
         abort();
     *refused = false;
-    stream->curl = new_curl(arena, endpoint->url, error);
+    stream->curl = new_curl(arena, endpoint, endpoint->url, error);
     ws_parser_start(&stream->parser, WS_CLIENT, MESSAGE_MAX);
     curl_easy_setopt(stream->curl, CURLOPT_CONNECT_ONLY, 1L);
     curl_easy_setopt(stream->curl, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);

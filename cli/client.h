@@ -8,8 +8,9 @@
 #include "common/base/arena.h"
 
 struct endpoint {
-    struct str url;   /* http://host:port, maybe with a path below */
+    struct str url;   /* http:// or https://host:port, maybe with a path below */
     struct str token; /* STR_NONE: none is sent */
+    struct str ca;    /* PEM file of authorities to trust beside the system's; STR_NONE: none */
 };
 
 struct answer {

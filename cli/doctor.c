@@ -178,7 +178,7 @@ static struct finding check_port(struct patient *patient, enum setting setting, 
     if (port == 0 || probe_port(host, port) > 0)
         return good(arena_printf(patient->arena, "%s: port %d of %s is free", name, port, host));
     int reason = errno;
-    if (probe_get(host, port, path, 2) == 200)
+    if (probe_get(host, port, setting_flag(SETTING_SSL), path, 2) == 200)
         return good(arena_printf(patient->arena, "%s: a server answers on port %d", name, port));
     return (struct finding){
         BAD,

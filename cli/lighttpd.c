@@ -11,6 +11,7 @@
 
 #include "common/base/error.h"
 #include "common/base/file.h"
+#include "common/base/tls.h"
 
 /* More than any route takes, so that the worker refuses a body in the API's own form. */
 #define BODY_ROOM_KB 1024
@@ -39,14 +40,33 @@ static struct str stream_lines(struct arena *arena, const struct web_server *ser
 {
     if (!server->stream_port)
         return STR("");
+    struct str backend =
+        server->certificate
+            ? arena_printf(arena, "\"socket\" => \"" STR_FMT "\"", STR_ARG(server->stream_socket))
+            : arena_printf(arena, "\"host\" => \"%s\", \"port\" => %d",
+                           reachable_host(server->host), server->stream_port);
     return arena_printf(arena,
                         "$HTTP[\"url\"] =~ \"^/ws(/|$)\" {\n"
                         "  fastcgi.server = ()\n"
-                        "  proxy.server = (\"\" => ((\"host\" => \"%s\", \"port\" => %d,\n"
+                        "  proxy.server = (\"\" => ((" STR_FMT ",\n"
                         "    \"disable-time\" => 0)))\n"
                         "  proxy.header = (\"upgrade\" => \"enable\")\n"
                         "}\n",
-                        reachable_host(server->host), server->stream_port);
+                        STR_ARG(backend));
+}
+
+static struct str tls_lines(struct arena *arena, const struct web_server *server)
+{
+    if (!server->certificate)
+        return STR("");
+    return arena_printf(arena,
+                        "server.modules += (\"mod_openssl\")\n"
+                        "ssl.engine = \"enable\"\n"
+                        "ssl.pemfile = \"%s\"\n"
+                        "ssl.privkey = \"%s\"\n"
+                        "ssl.openssl.ssl-conf-cmd = (\"MinProtocol\" => \"TLSv1.2\",\n"
+                        "  \"CipherString\" => \"" TLS_CIPHERS "\")\n",
+                        server->certificate, server->key);
 }
 
 /* The rows of errors.def whose words its own refusals have. */
@@ -82,28 +102,30 @@ enum result lighttpd_configure(struct arena *arena, struct str path,
     struct str host = str_from(server->host);
     bool six = memchr(host.at, ':', host.len) != NULL;
 
-    if (!can_be_quoted(host) || !can_be_quoted(server->data))
+    if (!can_be_quoted(host) || !can_be_quoted(server->data) ||
+        !can_be_quoted(str_from(server->certificate)) || !can_be_quoted(str_from(server->key)))
         return ERR_VALIDATION;
     TRY(write_refusals(arena, server));
-    struct str text = arena_printf(
-        arena,
-        "# Written by aragora serve at each start.\n"
-        "server.modules = (\"mod_proxy\", \"mod_fastcgi\")\n"
-        "server.document-root = \"/nonexistent\"\n"
-        "server.bind = \"%s%s%s\"\n"
-        "server.port = %d\n"
-        "server.errorlog = \"" STR_FMT "/log/lighttpd.log\"\n"
-        "server.max-request-size = %lld\n"
-        "server.errorfile-prefix = \"" STR_FMT "/run/error-\"\n"
-        "mimetype.assign = (\".html\" => \"application/json\")\n"
-        "server.range-requests = \"disable\"\n"
-        "server.feature-flags = (\"server.graceful-shutdown-timeout\" => \"%d\")\n"
-        "server.http-parseopts = (\"url-ctrls-reject\" => \"disable\",\n"
-        "  \"url-invalid-utf8-reject\" => \"disable\")\n" STR_FMT
-        "fastcgi.server = (\"/\" => ((\"socket\" => \"" STR_FMT "\",\n"
-        "  \"check-local\" => \"disable\", \"fix-root-scriptname\" => \"enable\")))\n",
-        six ? "[" : "", server->host, six ? "]" : "", server->port, STR_ARG(server->data),
-        (long long)server->body_bytes / 1024 + BODY_ROOM_KB, STR_ARG(server->data), GRACE_S,
-        STR_ARG(stream_lines(arena, server)), STR_ARG(server->socket));
+    struct str text =
+        arena_printf(arena,
+                     "# Written by aragora serve at each start.\n"
+                     "server.modules = (\"mod_proxy\", \"mod_fastcgi\")\n"
+                     "server.document-root = \"/nonexistent\"\n"
+                     "server.bind = \"%s%s%s\"\n"
+                     "server.port = %d\n"
+                     "server.errorlog = \"" STR_FMT "/log/lighttpd.log\"\n"
+                     "server.max-request-size = %lld\n"
+                     "server.errorfile-prefix = \"" STR_FMT "/run/error-\"\n"
+                     "mimetype.assign = (\".html\" => \"application/json\")\n"
+                     "server.range-requests = \"disable\"\n"
+                     "server.feature-flags = (\"server.graceful-shutdown-timeout\" => \"%d\")\n"
+                     "server.http-parseopts = (\"url-ctrls-reject\" => \"disable\",\n"
+                     "  \"url-invalid-utf8-reject\" => \"disable\")\n" STR_FMT STR_FMT
+                     "fastcgi.server = (\"/\" => ((\"socket\" => \"" STR_FMT "\",\n"
+                     "  \"check-local\" => \"disable\", \"fix-root-scriptname\" => \"enable\")))\n",
+                     six ? "[" : "", server->host, six ? "]" : "", server->port,
+                     STR_ARG(server->data), (long long)server->body_bytes / 1024 + BODY_ROOM_KB,
+                     STR_ARG(server->data), GRACE_S, STR_ARG(tls_lines(arena, server)),
+                     STR_ARG(stream_lines(arena, server)), STR_ARG(server->socket));
     return file_write(arena, path, text, 0600);
 }

@@ -1,9 +1,10 @@
-/* probe.c - a TCP client of HTTP/1.0 that reads only the status line. */
+/* probe.c - a client of HTTP/1.0, maybe over TLS, that reads only the status line. */
 #include "cli/probe.h"
 
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <openssl/ssl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -56,22 +57,59 @@ int probe_port(const char *host, int port)
     return port;
 }
 
-int probe_get(const char *host, int port, const char *path, int limit_s)
+/* One of both: over the socket, or over TLS on it. */
+struct line {
+    int fd;
+    SSL *tls;
+};
+
+static bool line_open(struct line *out, const char *host, int port, bool tls, int limit_s)
 {
+    SSL_CTX *context = tls ? SSL_CTX_new(TLS_client_method()) : NULL;
+
+    *out = (struct line){ .fd = tcp_socket(host, port, false, limit_s) };
+    if (context) {
+        out->tls = SSL_new(context);
+        SSL_CTX_free(context); /* the connection holds it */
+    }
+    if (out->fd < 0 || !tls)
+        return out->fd >= 0;
+    return out->tls && SSL_set_fd(out->tls, out->fd) == 1 && SSL_connect(out->tls) == 1;
+}
+
+static void line_close(struct line *line)
+{
+    SSL_free(line->tls);
+    if (line->fd >= 0)
+        close(line->fd);
+}
+
+static bool line_send(struct line *line, const char *text, int len)
+{
+    return (line->tls ? SSL_write(line->tls, text, len)
+                      : (int)send(line->fd, text, (size_t)len, MSG_NOSIGNAL)) == len;
+}
+
+static int line_receive(struct line *line, char *out, size_t size)
+{
+    return line->tls ? SSL_read(line->tls, out, (int)size) : (int)recv(line->fd, out, size, 0);
+}
+
+int probe_get(const char *host, int port, bool tls, const char *path, int limit_s)
+{
+    CLEANUP(line_close) struct line line;
     char text[512] = "";
     size_t len = 0;
     int64_t status;
-    int fd = tcp_socket(host, port, false, limit_s);
 
-    if (fd < 0)
+    if (!line_open(&line, host, port, tls, limit_s))
         return 0;
     int size = snprintf(text, sizeof(text), "GET %s HTTP/1.0\r\n\r\n", path);
-    ssize_t got = send(fd, text, (size_t)size, MSG_NOSIGNAL) == size ? 1 : 0;
+    int got = line_send(&line, text, size) ? 1 : 0;
     while (got > 0 && len < sizeof("HTTP/1.0 200") - 1) {
-        got = recv(fd, text + len, sizeof(text) - len, 0);
+        got = line_receive(&line, text + len, sizeof(text) - len);
         len += got > 0 ? (size_t)got : 0;
     }
-    close(fd);
     struct str answer = { text, len };
     return str_starts(answer, STR("HTTP/1.")) &&
                    str_int(&status, str_slice(answer, 9, 12), 100, 599)

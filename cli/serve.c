@@ -3,6 +3,7 @@
  * One socket for all workers is one queue: no request waits behind a busy worker while another
  * is idle (pitfalls, lighttpd 4). Elsewhere: keeping children alive (supervise.c). */
 #include "cli/become.h"
+#include "cli/certificate.h"
 #include "cli/command.h"
 #include "cli/open_grant.h"
 #include "cli/probe.h"
@@ -11,6 +12,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/file.h"
+#include "common/base/local_socket.h"
 #include "common/base/segment.h"
 #include "common/metrics/metrics.h"
 #include "common/store/apikey.h"
@@ -19,9 +21,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define BACKLOG                                                                                    \
@@ -34,33 +33,11 @@ struct front;
 struct server {
     const char *host;
     int port;
-    int stream_port; /* 0: none */
+    int stream_port;               /* 0: none */
+    const char *certificate, *key; /* NULL: no TLS */
     const struct front *front;
     struct segment *segment; /* NULL: it cannot be opened */
 };
-
-/* Non-blocking: several workers wake for one connection. -1 with errno. */
-static int worker_socket(struct str path)
-{
-    struct sockaddr_un address = { .sun_family = AF_UNIX };
-
-    if (path.len >= sizeof(address.sun_path)) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return -1;
-    memcpy(address.sun_path, path.at, path.len);
-    (void)unlink(address.sun_path);
-    if (bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
-        chmod(address.sun_path, 0600) == 0 && listen(fd, BACKLOG) == 0)
-        return fd;
-    int reason = errno;
-    close(fd);
-    errno = reason;
-    return -1;
-}
 
 /* A program beside this one. */
 static const char *sibling(struct arena *arena, const char *name)
@@ -126,7 +103,7 @@ static const struct front *front_find(const char *name)
 static bool add_workers(struct supervisor *supervisor, struct arena *arena,
                         const struct web_server *web)
 {
-    int fd = worker_socket(web->socket);
+    int fd = local_listener(web->socket, BACKLOG); /* several workers wake for one connection */
 
     if (fd < 0) {
         fprintf(stderr, "aragora: " STR_FMT ": %s\n", STR_ARG(web->socket), strerror(errno));
@@ -161,6 +138,9 @@ static struct supervisor *prepare(struct arena *arena, const struct server *serv
         .host = server->host,
         .port = server->port,
         .stream_port = server->stream_port,
+        .certificate = server->certificate,
+        .key = server->key,
+        .stream_socket = arena_printf(arena, "%s/run/stream.sock", data),
         .data = str_from(data),
         .socket = arena_printf(arena, "%s/run/fcgi.sock", data),
         .worker = str_from(sibling(arena, "aragora-fcgi")),
@@ -191,9 +171,11 @@ static bool is_ready(void *context)
 {
     const struct server *server = context;
 
-    return probe_get(server->host, server->port, "/readyz", 2) == 200 &&
+    const bool tls = server->certificate != NULL;
+
+    return probe_get(server->host, server->port, tls, "/readyz", 2) == 200 &&
            (!server->stream_port ||
-            probe_get(server->host, server->stream_port, "/health", 2) == 200);
+            probe_get(server->host, server->stream_port, tls, "/health", 2) == 200);
 }
 
 static void announce(void *context)
@@ -201,8 +183,8 @@ static void announce(void *context)
     const struct server *server = context;
     bool six = strchr(server->host, ':') != NULL;
 
-    printf("aragora: ready on http://%s%s%s:%d\n", six ? "[" : "", server->host, six ? "]" : "",
-           server->port);
+    printf("aragora: ready on %s://%s%s%s:%d\n", server->certificate ? "https" : "http",
+           six ? "[" : "", server->host, six ? "]" : "", server->port);
     fflush(stdout);
 }
 
@@ -309,6 +291,8 @@ static int run(const struct arguments *arguments)
         fputs("aragora: the children of apache refuse to be root: give --user NAME\n", stderr);
         return EXIT_FAILED;
     }
+    if (!certificate_take(arena, &server.certificate, &server.key))
+        return EXIT_FAILED;
     server.port = take_port(server.host, SETTING_HTTP_PORT);
     if (server.port >= 0 && setting_int(SETTING_WS_PORT))
         server.stream_port = take_port(server.host, SETTING_WS_PORT);

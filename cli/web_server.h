@@ -7,10 +7,12 @@
 struct web_server {
     const char *host;
     int port;
-    int stream_port;   /* of the stream daemon, for /ws; 0: none */
-    struct str data;   /* directory; absolute */
-    struct str socket; /* of the workers, where serve starts them itself */
-    struct str worker; /* program, where the web server starts it */
+    int stream_port;               /* of the stream daemon, for /ws; 0: none */
+    const char *certificate, *key; /* PEM files, absolute; NULL: no TLS */
+    struct str stream_socket;      /* of the stream daemon, where its port speaks TLS */
+    struct str data;               /* directory; absolute */
+    struct str socket;             /* of the workers, where serve starts them itself */
+    struct str worker;             /* program, where the web server starts it */
     int64_t workers;
     int64_t body_bytes; /* the greatest that any route takes */
 };

@@ -10,9 +10,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
 #define READ_BYTES   65536
 #define READS_A_TURN 4 /* so that one busy client does not keep the others waiting */
@@ -24,7 +21,7 @@
 #define STUCK_US     (10 * US_PER_S)
 #define HEARTBEAT_US (15 * US_PER_S)
 
-struct client *client_new(struct server *server, int fd, struct str address)
+struct client *client_new(struct server *server, int fd, SSL_CTX *tls, struct str address)
 {
     struct client *client = calloc(1, sizeof(*client));
     unsigned char random[6];
@@ -32,7 +29,7 @@ struct client *client_new(struct server *server, int fd, struct str address)
     if (!client)
         abort();
     client->server = server;
-    client->fd = fd;
+    transport_open(&client->transport, fd, tls);
     client->arena = arena_new();
     client->address = arena_str(client->arena, address);
     client->opened_us = client->progress_us = monotonic_us();
@@ -103,7 +100,7 @@ void client_free(struct client *client)
     ws_parser_free(&client->parser);
     buf_free(&client->head);
     join_span_end(client, ERR_CANCELLED); /* it has joined, or never will */
-    close(client->fd);
+    transport_close(&client->transport);
     arena_free(client->arena);
     free(client);
 }
@@ -218,7 +215,12 @@ static ssize_t write_some(struct client *client)
 
         parts[count] = (struct iovec){ frame->at + skip, frame->len - skip };
     }
-    return writev(client->fd, parts, (int)count);
+    return transport_writev(&client->transport, parts, (int)count);
+}
+
+static bool owes(const struct client *client)
+{
+    return client->queue.count || transport_owes(&client->transport);
 }
 
 void client_flush(struct client *client)
@@ -226,7 +228,7 @@ void client_flush(struct client *client)
     bool was_full = client_is_full(client);
     ssize_t sent = 0;
 
-    while (!client->gone && client->queue.count && (sent = write_some(client)) > 0) {
+    while (!client->gone && owes(client) && (sent = write_some(client)) > 0) {
         client->progress_us = monotonic_coarse_us();
         queue_sent(&client->queue, (size_t)sent);
     }
@@ -238,10 +240,10 @@ void client_flush(struct client *client)
     }
     if (client->state == CLIENT_CLOSING)
         hub_leave(client); /* not while it closed: the hub may have been sending to it */
-    if (client->state == CLIENT_CLOSING && !client->queue.count)
-        shutdown(client->fd, SHUT_WR); /* the peer answers with its close, then ends */
-    if (client->want_write != (client->queue.count > 0)) {
-        client->want_write = client->queue.count > 0;
+    if (client->state == CLIENT_CLOSING && !owes(client))
+        transport_shutdown(&client->transport); /* the peer answers with its close, then ends */
+    if (client->want_write != owes(client)) {
+        client->want_write = owes(client);
         server_watch(client->server, client);
     }
     if (was_full && !client_is_full(client))
@@ -388,15 +390,18 @@ static void take(struct client *client, struct str input)
 void client_readable(struct client *client)
 {
     static char input[READ_BYTES];
+    const bool wanted_room = client->transport.read_wants_room;
     ssize_t got = 1;
 
     for (int i = 0; i < READS_A_TURN && got > 0 && !client->waiting; i++) {
-        got = recv(client->fd, input, sizeof(input), 0);
+        got = transport_read(&client->transport, input, sizeof(input));
         if (got > 0)
             take(client, (struct str){ input, (size_t)got });
     }
     if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
         client_leave(client);
+    else if (client->transport.read_wants_room != wanted_room)
+        server_watch(client->server, client);
 }
 
 static void ping(struct client *client, int64_t now_us)

@@ -10,6 +10,7 @@
 #include "common/ws/frame.h"
 #include "common/ws/handshake.h"
 #include "streamd/frame.h"
+#include "streamd/transport.h"
 
 struct server;
 struct subscription;
@@ -31,7 +32,7 @@ struct queue { /* ring of frames */
 struct client {
     struct server *server;
     uint64_t id;
-    int fd;
+    struct transport transport;
     enum client_state state;
     struct arena *arena; /* strings of the handshake and the principal */
     struct str address;
@@ -61,8 +62,8 @@ struct client {
     struct client *prev, *next;
 };
 
-/* Takes the connected socket. */
-struct client *client_new(struct server *server, int fd, struct str address);
+/* Takes the connected socket. tls: NULL for none. */
+struct client *client_new(struct server *server, int fd, SSL_CTX *tls, struct str address);
 void client_free(struct client *client);
 
 void client_send(struct client *client, struct frame *frame); /* shares the frame */

@@ -136,7 +136,8 @@ static bool peer_known(uid_t *out, const struct client *client)
 {
     struct end peer, server;
 
-    if (!end_read(&peer, client->fd, getpeername) || !end_read(&server, client->fd, getsockname))
+    if (!end_read(&peer, client->transport.fd, getpeername) ||
+        !end_read(&server, client->transport.fd, getsockname))
         return false;
     return peer_uid(out, &(struct peer){ .address = str_from(peer.address),
                                          .server_address = str_from(server.address),

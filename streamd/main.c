@@ -3,6 +3,7 @@
 #include "common/base/file.h"
 #include "common/base/log.h"
 #include "common/base/settings.h"
+#include "common/base/tls.h"
 #include "common/base/version.h"
 #include "common/db/migrate.h"
 #include "common/store/stream.h"
@@ -46,16 +47,34 @@ static enum result read_epoch(struct str *out, struct arena *arena, const struct
     return result == OK ? stream_epoch(out, db) : result;
 }
 
+/* Under TLS the web server, which proxies in the clear, comes by a socket of its own. */
+static enum result open_tls(SSL_CTX **out, struct arena *arena)
+{
+    struct str problem;
+
+    if (!setting_flag(SETTING_SSL))
+        return OK;
+    enum result result = tls_server_open(out, arena, setting_cstr(SETTING_SSL_CERT),
+                                         setting_cstr(SETTING_SSL_KEY), &problem);
+    if (result != OK)
+        log_event(LOG_CRITICAL, "no TLS", "problem", log_str(problem));
+    return result;
+}
+
 static enum result serve(struct arena *arena)
 {
     struct segment *segment;
+    SSL_CTX *tls = NULL;
 
+    TRY(open_tls(&tls, arena));
     TRY(directory_make(arena, data_path(arena, "run"), 0700));
     TRY(segment_open(&segment, setting_cstr(SETTING_DATA_DIR)));
     struct server_config config = {
         .host = setting_cstr(SETTING_BIND_HOST),
         .data_directory = setting_cstr(SETTING_DATA_DIR),
         .port = setting_int(SETTING_WS_PORT),
+        .tls = tls,
+        .local_path = tls ? data_path(arena, "run/stream.sock") : STR_NONE,
         .database = db_config_read(arena, segment),
         .segment = segment,
         .program_version = STR(ARAGORA_VERSION),
@@ -72,6 +91,7 @@ static enum result serve(struct arena *arena)
     if (result == OK)
         result = server_run(&config);
     segment_close(segment);
+    SSL_CTX_free(tls);
     return result;
 }
 

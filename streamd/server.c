@@ -1,6 +1,7 @@
 #include "streamd/server.h"
 
 #include "common/base/clock.h"
+#include "common/base/local_socket.h"
 #include "common/base/log.h"
 #include "common/bus/bus.h"
 #include "streamd/hub.h"
@@ -28,7 +29,7 @@
 #define UNSENT_MAX  (64 * 1024) /* bytes that the kernel takes beyond the client's window */
 
 /* What epoll says is ready, where it is no client. */
-enum { WATCH_LISTEN = 1, WATCH_SIGNAL, WATCH_READER, WATCH_BUS, WATCH_CLIENTS = 16 };
+enum { WATCH_LISTEN = 1, WATCH_LOCAL, WATCH_SIGNAL, WATCH_READER, WATCH_BUS, WATCH_CLIENTS = 16 };
 
 /* --- Counts ------------------------------------------------------------------------------ */
 
@@ -142,14 +143,14 @@ static void watch(struct server *server, int fd, uint64_t what, uint32_t events,
 
 static uint32_t wishes(const struct client *client)
 {
-    uint32_t events = client->want_write ? EPOLLOUT : 0;
+    uint32_t events = client->want_write || client->transport.read_wants_room ? EPOLLOUT : 0;
 
     return client->waiting ? events : events | EPOLLIN;
 }
 
 void server_watch(struct server *server, struct client *client)
 {
-    watch(server, client->fd, client->id, wishes(client), EPOLL_CTL_MOD);
+    watch(server, client->transport.fd, client->id, wishes(client), EPOLL_CTL_MOD);
 }
 
 void server_add(struct server *server, struct client *client)
@@ -164,7 +165,7 @@ void server_add(struct server *server, struct client *client)
     server->clients = client;
     server->client_count++;
     (void)server_address_count(server, client->address, 1);
-    watch(server, client->fd, client->id, wishes(client), EPOLL_CTL_ADD);
+    watch(server, client->transport.fd, client->id, wishes(client), EPOLL_CTL_ADD);
 }
 
 void server_remove(struct server *server, struct client *client)
@@ -188,6 +189,8 @@ static struct str address_text(char out[INET6_ADDRSTRLEN], const struct sockaddr
 {
     const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)peer;
     const struct sockaddr_in *four = (const struct sockaddr_in *)peer;
+    if (peer->ss_family == AF_UNIX) /* the web server, whose forwarding headers are to count */
+        return STR("127.0.0.1");
     const void *bytes =
         peer->ss_family == AF_INET ? (const void *)&four->sin_addr : (const void *)&six->sin6_addr;
 
@@ -202,8 +205,13 @@ static struct str address_text(char out[INET6_ADDRSTRLEN], const struct sockaddr
 /* A connection that cannot be taken stays in the backlog, and would wake the loop at once again. */
 static void rest_listener(struct server *server, bool full, const char *problem)
 {
+    const uint32_t events = full ? 0 : EPOLLIN;
+
     server->full = full;
-    watch(server, server->listen_fd, WATCH_LISTEN, full ? 0 : EPOLLIN, EPOLL_CTL_MOD);
+    if (server->listen_fd >= 0)
+        watch(server, server->listen_fd, WATCH_LISTEN, events, EPOLL_CTL_MOD);
+    if (server->local_fd >= 0)
+        watch(server, server->local_fd, WATCH_LOCAL, events, EPOLL_CTL_MOD);
     if (full)
         log_event(LOG_WARNING, "connection not taken", "problem", problem);
 }
@@ -218,14 +226,13 @@ static void tune_socket(int fd)
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
 }
 
-static void accept_clients(struct server *server)
+static void accept_clients(struct server *server, int listen_fd, SSL_CTX *tls)
 {
     for (int i = 0; i < ACCEPTS; i++) {
         struct sockaddr_storage peer;
         socklen_t len = sizeof(peer);
         char text[INET6_ADDRSTRLEN];
-        int fd = accept4(server->listen_fd, (struct sockaddr *)&peer, &len,
-                         SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd = accept4(listen_fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
         if (fd < 0) {
             if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
@@ -233,7 +240,7 @@ static void accept_clients(struct server *server)
             return;
         }
         tune_socket(fd);
-        server_add(server, client_new(server, fd, address_text(text, &peer)));
+        server_add(server, client_new(server, fd, tls, address_text(text, &peer)));
     }
 }
 
@@ -297,7 +304,7 @@ static void client_ready(struct server *server, uint64_t id, uint32_t events)
         client_leave(client);
         return;
     }
-    if (events & EPOLLIN)
+    if (events & EPOLLIN || client->transport.read_wants_room)
         client_readable(client);
     if (events & EPOLLOUT)
         client_flush_later(client);
@@ -309,7 +316,10 @@ static void handle(struct server *server, const struct epoll_event *event)
 
     switch (event->data.u64) {
     case WATCH_LISTEN:
-        accept_clients(server);
+        accept_clients(server, server->listen_fd, server->config->tls);
+        break;
+    case WATCH_LOCAL:
+        accept_clients(server, server->local_fd, NULL);
         break;
     case WATCH_SIGNAL:
         if (read(server->signal_fd, &info, sizeof(info)) == sizeof(info))
@@ -339,7 +349,7 @@ static void flush_due(struct server *server)
 
 static void tick(struct server *server, int64_t now_us)
 {
-    if (server->full && server->listen_fd >= 0)
+    if (server->full)
         rest_listener(server, false, NULL);
     hub_tick(server->hub, now_us);
     for (struct client *client = server->clients; client; client = client->next)
@@ -366,12 +376,18 @@ static void turn(struct server *server, int64_t *tick_us, int64_t until_us)
     arena_reset(server->turn);
 }
 
+static void close_listeners(struct server *server)
+{
+    if (server->listen_fd >= 0)
+        close(server->listen_fd);
+    if (server->local_fd >= 0)
+        close(server->local_fd);
+    server->listen_fd = server->local_fd = -1;
+}
+
 static void stop_clients(struct server *server)
 {
-    if (server->listen_fd >= 0) {
-        close(server->listen_fd);
-        server->listen_fd = -1;
-    }
+    close_listeners(server);
     for (struct client *client = server->clients; client; client = client->next)
         client_close(client, WS_GOING_AWAY, "Server shutting down");
     flush_due(server);
@@ -427,6 +443,31 @@ static int signals_descriptor(void)
     return signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+static enum result open_listeners(struct server *server)
+{
+    const struct server_config *config = server->config;
+
+    if (config->port) {
+        server->listen_fd = listen_on(config->host, config->port);
+        if (server->listen_fd < 0) {
+            log_event(LOG_CRITICAL, "port not bound", "host", config->host, "port",
+                      log_int(config->port), "problem", strerror(errno));
+            return ERR_SYSTEM;
+        }
+        watch(server, server->listen_fd, WATCH_LISTEN, EPOLLIN, EPOLL_CTL_ADD);
+    }
+    if (config->local_path.at) {
+        server->local_fd = local_listener(config->local_path, BACKLOG);
+        if (server->local_fd < 0) {
+            log_event(LOG_CRITICAL, "socket not bound", "path", log_str(config->local_path),
+                      "problem", strerror(errno));
+            return ERR_SYSTEM;
+        }
+        watch(server, server->local_fd, WATCH_LOCAL, EPOLLIN, EPOLL_CTL_ADD);
+    }
+    return OK;
+}
+
 static enum result server_open(struct server *server)
 {
     const struct server_config *config = server->config;
@@ -441,15 +482,7 @@ static enum result server_open(struct server *server)
                   config->data_directory);
     TRY(result);
     TRY(reader_start(&server->reader, &config->database));
-    if (config->port) {
-        server->listen_fd = listen_on(config->host, config->port);
-        if (server->listen_fd < 0) {
-            log_event(LOG_CRITICAL, "port not bound", "host", config->host, "port",
-                      log_int(config->port), "problem", strerror(errno));
-            return ERR_SYSTEM;
-        }
-        watch(server, server->listen_fd, WATCH_LISTEN, EPOLLIN, EPOLL_CTL_ADD);
-    }
+    TRY(open_listeners(server));
     watch(server, server->signal_fd, WATCH_SIGNAL, EPOLLIN, EPOLL_CTL_ADD);
     watch(server, reader_descriptor(server->reader), WATCH_READER, EPOLLIN, EPOLL_CTL_ADD);
     watch(server, bus_descriptor(server->bus), WATCH_BUS, EPOLLIN, EPOLL_CTL_ADD);
@@ -466,8 +499,7 @@ static void server_close(struct server *server)
     counts_free(&server->addresses);
     counts_free(&server->tenants);
     free(server->by_slot);
-    if (server->listen_fd >= 0)
-        close(server->listen_fd);
+    close_listeners(server);
     if (server->signal_fd >= 0)
         close(server->signal_fd);
     if (server->epoll_fd >= 0)
@@ -477,9 +509,12 @@ static void server_close(struct server *server)
 
 enum result server_run(const struct server_config *config)
 {
-    struct server server = {
-        .config = config, .turn = arena_new(), .epoll_fd = -1, .listen_fd = -1, .signal_fd = -1
-    };
+    struct server server = { .config = config,
+                             .turn = arena_new(),
+                             .epoll_fd = -1,
+                             .listen_fd = -1,
+                             .local_fd = -1,
+                             .signal_fd = -1 };
 
     server.hub = hub_new(&server);
     enum result result = server_open(&server);

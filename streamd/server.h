@@ -14,7 +14,9 @@ struct reader;
 
 struct server_config {
     const char *host, *data_directory;
-    int64_t port; /* 0: none */
+    int64_t port;          /* 0: none */
+    SSL_CTX *tls;          /* of the port; NULL: in the clear */
+    struct str local_path; /* of a socket in the clear, for the web server; STR_NONE: none */
     struct db_config database;
     struct segment *segment;
     struct str epoch; /* of the database */
@@ -32,7 +34,7 @@ struct server {
     struct hub *hub;
     struct reader *reader;
     struct bus *bus;
-    int epoll_fd, listen_fd, signal_fd;
+    int epoll_fd, listen_fd, local_fd, signal_fd;
     struct client *clients;  /* all */
     struct client *due;      /* those with something to send */
     struct client **by_slot; /* ids: generation in the upper half, slot in the lower */

@@ -74,7 +74,7 @@ static bool loopback_authority(struct str authority)
 /* A page that this server itself sent; the name it was called by is known to be loopback's. */
 static bool same_origin(const struct open_caller *caller)
 {
-    struct str scheme = STR("http://");
+    struct str scheme = setting_flag(SETTING_SSL) ? STR("https://") : STR("http://");
 
     return str_starts(caller->origin, scheme) &&
            str_eq_nocase(str_slice(caller->origin, scheme.len, caller->origin.len), caller->host);

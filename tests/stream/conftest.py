@@ -189,13 +189,13 @@ class Client:
 
 
 @contextlib.asynccontextmanager
-async def connected(server, path="/ws", token=None, headers=(), welcome=True, port=None, **options):
+async def connected(server, path="/ws", token=None, headers=(), welcome=True, port=None, secure=False, **options):
     headers = dict(headers) | ({"Authorization": f"Bearer {token}"} if token else {})
     host = headers.pop("Host", "127.0.0.1")
     options = {"max_size": None, "max_queue": None, "ping_interval": None, "close_timeout": 2} | options
     if "sock" not in options:
         options |= {"host": "127.0.0.1", "port": port or server.ws_port}
-    async with websockets.connect(f"ws://{host}{path}", extra_headers=headers, **options) as socket:
+    async with websockets.connect(f"{'wss' if secure else 'ws'}://{host}{path}", extra_headers=headers, **options) as socket:
         client = Client(socket)
         if welcome:
             assert (await client.next())["type"] == "connection_info"
