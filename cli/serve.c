@@ -7,6 +7,7 @@
 #include "cli/command.h"
 #include "cli/open_grant.h"
 #include "cli/probe.h"
+#include "cli/startup.h"
 #include "cli/supervise.h"
 #include "cli/web_server.h"
 
@@ -255,6 +256,15 @@ static int take_port(const char *host, enum setting setting)
     return port;
 }
 
+/* A flag names the port itself, whatever the mode. */
+static enum setting web_port(void)
+{
+    return setting_flag(SETTING_FASTAPI) && setting_given(SETTING_FASTAPI_PORT) &&
+                   setting_origin(SETTING_HTTP_PORT) != ORIGIN_FLAG
+               ? SETTING_FASTAPI_PORT
+               : SETTING_HTTP_PORT;
+}
+
 /* Ports of streams that have no feed yet: nothing is opened for them (and said when asked for). */
 static void tell_reserved_ports(void)
 {
@@ -291,9 +301,9 @@ static int run(const struct arguments *arguments)
         fputs("aragora: the children of apache refuse to be root: give --user NAME\n", stderr);
         return EXIT_FAILED;
     }
-    if (!certificate_take(arena, &server.certificate, &server.key))
+    if (!startup_good() || !certificate_take(arena, &server.certificate, &server.key))
         return EXIT_FAILED;
-    server.port = take_port(server.host, SETTING_HTTP_PORT);
+    server.port = take_port(server.host, web_port());
     if (server.port >= 0 && setting_int(SETTING_WS_PORT))
         server.stream_port = take_port(server.host, SETTING_WS_PORT);
     if (server.port < 0 || server.stream_port < 0)

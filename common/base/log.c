@@ -17,6 +17,7 @@ static struct {
     enum log_level level;
     enum log_format format;
     char host[64];
+    bool untimed;
     struct str secrets[LOG_SECRETS];
     size_t secret_count;
 } state = { .program = "aragora", .level = LOG_INFO, .format = LOG_TEXT };
@@ -38,6 +39,11 @@ void log_hide(struct str secret)
 {
     if (secret.len >= SECRET_MIN && state.secret_count < LOG_SECRETS)
         state.secrets[state.secret_count++] = secret;
+}
+
+void log_times(bool shown)
+{
+    state.untimed = !shown;
 }
 
 bool log_wants(enum log_level level)
@@ -155,12 +161,15 @@ static void text_head(struct buf *line, enum log_level level, const char *event)
     struct str level_name = str_from(level_names[level]);
     char time[UTC_TEXT];
 
-    utc_text(time, utc_now());
+    if (!state.untimed) {
+        utc_text(time, utc_now());
+        buf_char(line, '[');
+        buf_add(line, time, 10);
+        buf_char(line, ' ');
+        buf_add(line, time + 11, 12);
+        buf_str(line, STR("] "));
+    }
     buf_char(line, '[');
-    buf_add(line, time, 10);
-    buf_char(line, ' ');
-    buf_add(line, time + 11, 12);
-    buf_str(line, STR("] ["));
     buf_str(line, level_name);
     buf_add(line, "        ", level_name.len < 8 ? 8 - level_name.len : 0);
     buf_str(line, STR("] ["));
@@ -183,11 +192,13 @@ static void json_head(struct buf *line, enum log_level level, const char *file, 
 {
     char time[UTC_TEXT];
 
-    utc_text(time, utc_now());
-    buf_printf(line,
-               "{\"level\":\"%s\",\"logger\":\"%s\",\"message\":\"%s\",\"timestamp\":\"%s\","
-               "\"service\":\"aragora\"",
-               level_names[level], state.program, event, time);
+    buf_printf(line, "{\"level\":\"%s\",\"logger\":\"%s\",\"message\":\"%s\"", level_names[level],
+               state.program, event);
+    if (!state.untimed) {
+        utc_text(time, utc_now());
+        buf_printf(line, ",\"timestamp\":\"%s\"", time);
+    }
+    buf_str(line, STR(",\"service\":\"aragora\""));
     buf_json_key(line, STR("hostname"));
     buf_json_str(line, str_from(state.host));
     if (current_request.len) {

@@ -13,6 +13,7 @@ enum log_format { LOG_TEXT, LOG_JSON };
 
 /* Read once at start. program: a literal. */
 void log_open(const char *program, enum log_level level, enum log_format format);
+void log_times(bool shown); /* of the lines; shown at first */
 bool log_wants(enum log_level level);
 
 /* Never written from here on, by its value; borrowed. Short ones would hide common words: they are

@@ -130,6 +130,33 @@ enum provider_state provider_state(const struct provider *provider)
     return PROVIDER_NO_KEY;
 }
 
+static bool configured(const struct provider *provider)
+{
+    return provider && provider_state(provider) == PROVIDER_READY &&
+           (provider_key(provider).len || setting_given(provider->base));
+}
+
+size_t provider_usual(const char *out[], size_t max)
+{
+    static const char *const names[] = { "grok", "openai-api",  "deepseek", "mistral",  "qwen",
+                                         "kimi", "mistral-api", "ollama",   "lm-studio" };
+    size_t count = 0;
+
+    for (size_t i = 0; i < COUNT(names) && count < max; i++)
+        if (configured(provider_find(str_from(names[i]))))
+            out[count++] = names[i];
+    return count;
+}
+
+bool provider_demo_mode(void)
+{
+    const char *one[1];
+
+    if (setting_given(SETTING_DEMO_MODE))
+        return setting_flag(SETTING_DEMO_MODE);
+    return setting_flag(SETTING_OFFLINE) || provider_usual(one, 1) == 0;
+}
+
 /* --- Models ------------------------------------------------------------------------------ */
 
 /* The next PROVIDER:MODEL[=IN/OUT] of that provider; prices are NAN where none stands. */

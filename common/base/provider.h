@@ -33,6 +33,12 @@ enum provider_state {
 };
 enum provider_state provider_state(const struct provider *provider);
 
+/* Up to max names of providers that were configured, by a key or an address of one's own, those
+ * of different makers first. Returns how many. */
+size_t provider_usual(const char *out[], size_t max);
+/* Do demo agents answer where nobody is named? */
+bool provider_demo_mode(void);
+
 /* The base address without a slash at its end; lives in the arena. */
 struct str provider_base(struct arena *arena, const struct provider *provider);
 /* The same for people: a user, a password and a query are left out. */

@@ -5,6 +5,7 @@
 #include "common/base/file.h"
 #include "common/base/log.h"
 #include "common/base/network.h"
+#include "common/base/setting_name.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,7 +42,7 @@ bool setting_find(enum setting *out, struct str name)
             return true;
         }
     }
-    return false;
+    return setting_by_other_name(out, name);
 }
 
 static char *copy(struct str s)
@@ -145,15 +146,30 @@ static bool check(enum setting setting)
     return false;
 }
 
-static void warn_unknown(void)
+/* A name that is no setting and must not be given in production, and why. */
+static struct {
+    struct str name;
+    const char *why; /* NULL: there was none */
+} unsafe;
+
+static void meet(struct str name, struct str value, bool meant)
+{
+    const char *why = setting_stranger(name, value, meant);
+
+    if (why) {
+        unsafe.name = str_from(copy(name));
+        unsafe.why = why;
+    }
+}
+
+static void meet_environment(void)
 {
     for (char **entry = environ; *entry; entry++) {
-        struct str rest = str_from(*entry), name;
+        struct str value = str_from(*entry), name;
         enum setting setting;
 
-        if (str_starts(rest, STR("ARAGORA_")) && str_split(&name, &rest, '=') &&
-            !setting_find(&setting, name))
-            log_event(LOG_WARNING, "unknown_setting", "name", log_str(name));
+        if (str_split(&name, &value, '=') && !setting_find(&setting, name))
+            meet(name, value, false);
     }
 }
 
@@ -174,7 +190,7 @@ static const char *read_line(struct str line)
     if (rest.len >= 2 && rest.at[0] == '"' && rest.at[rest.len - 1] == '"')
         rest = str_slice(rest, 1, rest.len - 1);
     if (!setting_find(&setting, name)) {
-        log_event(LOG_WARNING, "unknown_setting", "name", log_str(name));
+        meet(name, rest, true);
         return NULL;
     }
     if (values[setting].origin == ORIGIN_DEFAULT) {
@@ -217,12 +233,24 @@ static const char *read_file(void)
     return NULL;
 }
 
+/* By the setting's own name, or else by another. */
+static const char *from_environment(enum setting setting)
+{
+    const char *name = rows[setting].name, *given = NULL;
+
+    for (size_t i = 0; name && !(given && *given); i++) {
+        given = getenv(name);
+        name = setting_other_name(setting, i);
+    }
+    return given;
+}
+
 enum result settings_load(const char **problem)
 {
     static _Thread_local char message[256];
 
     for (enum setting i = 0; i < SETTING_COUNT; i++) {
-        const char *given = getenv(rows[i].name);
+        const char *given = from_environment(i);
 
         if (values[i].origin == ORIGIN_FLAG)
             continue;
@@ -242,7 +270,13 @@ enum result settings_load(const char **problem)
         *problem = message;
         return ERR_SETTING;
     }
-    warn_unknown();
+    meet_environment();
+    if (unsafe.why && setting_production()) {
+        snprintf(message, sizeof(message), STR_FMT ": refused in production: %s",
+                 STR_ARG(unsafe.name), unsafe.why);
+        *problem = message;
+        return ERR_SETTING;
+    }
     return OK;
 }
 
@@ -333,6 +367,7 @@ void setting_log_open(const char *program)
     hide_secrets();
     bool json = str_is(format, "json") || (!format.len && setting_production());
     log_open(program, level, json ? LOG_JSON : LOG_TEXT);
+    log_times(setting_flag(SETTING_LOG_TIMESTAMP));
 }
 
 struct str data_path(struct arena *arena, const char *below)

@@ -27,20 +27,28 @@ struct db {
     char problem[256];   /* of a failed open */
 };
 
-struct db_config db_config_read(struct arena *arena, struct segment *segment)
+static struct str chosen_dsn(void)
 {
     struct str dsn = setting_str(SETTING_POSTGRES_DSN);
-    bool sqlite = str_is(setting_str(SETTING_DB_BACKEND), "sqlite");
-    bool automatic = str_is(setting_str(SETTING_DB_BACKEND), "auto");
 
-    if (!dsn.at)
-        dsn = setting_str(SETTING_DATABASE_URL);
-    if (automatic)
-        sqlite = !dsn.at || setting_flag(SETTING_OFFLINE);
+    return dsn.at ? dsn : setting_str(SETTING_DATABASE_URL);
+}
+
+enum db_backend db_backend_chosen(void)
+{
+    struct str word = setting_str(SETTING_DB_BACKEND);
+
+    if (str_is(word, "auto"))
+        return chosen_dsn().at && !setting_flag(SETTING_OFFLINE) ? DB_POSTGRES : DB_SQLITE;
+    return str_is(word, "sqlite") ? DB_SQLITE : DB_POSTGRES;
+}
+
+struct db_config db_config_read(struct arena *arena, struct segment *segment)
+{
     return (struct db_config){
-        .backend = sqlite ? DB_SQLITE : DB_POSTGRES,
+        .backend = db_backend_chosen(),
         .path = data_path(arena, "aragora.db"),
-        .dsn = dsn,
+        .dsn = chosen_dsn(),
         .sync_full = str_is(setting_str(SETTING_SQLITE_SYNC), "FULL"),
         .statement_timeout_us = setting_int(SETTING_STATEMENT_TIMEOUT) * US_PER_S,
         .segment = segment,

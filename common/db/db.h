@@ -33,6 +33,8 @@ struct db_config {
 };
 
 /* As the settings say; the strings live in the arena. */
+/* By the settings. */
+enum db_backend db_backend_chosen(void);
 struct db_config db_config_read(struct arena *arena, struct segment *segment);
 
 /* *out is the caller's, for db_close(); never across fork(). ERR_DATABASE. */

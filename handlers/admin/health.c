@@ -4,6 +4,7 @@
  * the summary of v2 asks the database itself. */
 #include "common/auth/open_mode.h"
 #include "common/base/clock.h"
+#include "common/base/provider.h"
 #include "common/base/settings.h"
 #include "common/base/version.h"
 #include "common/db/migrate.h"
@@ -147,7 +148,8 @@ static enum result health_dependencies(struct request *r)
 struct health {
     struct str status, timestamp, version;
     int64_t uptime_seconds;
-    bool open_mode;
+    bool open_mode, demo_mode;
+    struct str db_mode;
 };
 
 static const struct field health_out[] = {
@@ -156,6 +158,8 @@ static const struct field health_out[] = {
     { FIELD(struct health, version), .doc = "Release of the server" },
     { FIELD(struct health, uptime_seconds), .doc = "Since this worker started" },
     { FIELD(struct health, open_mode), .doc = "Programs of the server's user need no credential" },
+    { FIELD(struct health, demo_mode), .doc = "Demo agents answer where none are named" },
+    { FIELD(struct health, db_mode), .doc = "sqlite or postgres" },
     { 0 },
 };
 
@@ -170,6 +174,8 @@ static enum result health_summary(struct request *r)
         .version = STR(ARAGORA_VERSION),
         .uptime_seconds = (monotonic_us() - started_us) / US_PER_S,
         .open_mode = open_mode_granted(&starter),
+        .demo_mode = provider_demo_mode(),
+        .db_mode = db_backend_chosen() == DB_SQLITE ? STR("sqlite") : STR("postgres"),
     };
 
     return answer(r, r->db, &health);

@@ -231,19 +231,44 @@ static void make_unique(struct request *r, struct debate_agent *agents, size_t i
     }
 }
 
+#define USUAL 3 /* agents */
+
+/* For who names nobody: those of the settings, else demo agents or the configured providers. */
+static enum result usual_specs(struct list *out, struct request *r)
+{
+    static const char *const demo[USUAL] = { "demo-pragmatist", "demo-skeptic", "demo-optimist" };
+    const char *names[USUAL];
+    struct agent_spec *specs = arena_array(r->arena, USUAL, sizeof(*specs));
+    struct str chosen = setting_str(SETTING_DEFAULT_AGENTS);
+    size_t count;
+
+    if (chosen.len) {
+        struct buf *text = arena_buf(r->arena);
+
+        buf_json_str(text, chosen);
+        return agent_specs(out, r, (struct json_text){ buf_view(text) });
+    }
+    bool demo_mode = provider_demo_mode();
+    count = demo_mode ? USUAL : provider_usual(names, USUAL);
+    if (!count)
+        return refuse(r, ERR_UNAVAILABLE, .field = STR("agents"),
+                      .message = STR("No agent is named, and no provider is configured"),
+                      .suggestion = STR("Set a provider's key for the server, or " USE_DEMO),
+                      .use_playground = true);
+    for (size_t i = 0; i < USUAL; i++)
+        agent_spec_parse(&specs[i], str_from(demo_mode ? demo[i] : names[i % count]));
+    *out = (struct list){ specs, USUAL };
+    return OK;
+}
+
 enum result agents_choose(struct list *out, struct request *r, struct json_text wanted)
 {
-    static const char *const fallback[] = { "demo-pragmatist", "demo-skeptic", "demo-optimist" };
-    struct agent_spec usual[COUNT(fallback)];
-    struct list specs = { usual, 0 };
+    struct list specs = { 0 };
 
     if (wanted.text.at)
         TRY(agent_specs(&specs, r, wanted));
-    if (specs.count == 0) {
-        for (size_t i = 0; i < COUNT(fallback); i++)
-            agent_spec_parse(&usual[i], str_from(fallback[i]));
-        specs = (struct list){ usual, COUNT(fallback) };
-    }
+    if (specs.count == 0)
+        TRY(usual_specs(&specs, r));
     if ((int64_t)specs.count > setting_int(SETTING_MAX_AGENTS))
         return bad_agents(r, arena_printf(r->arena, "Field 'agents' must have at most %lld items",
                                           (long long)setting_int(SETTING_MAX_AGENTS)));

@@ -4,7 +4,7 @@
 
 #include "handlers/handler.h"
 
-/* wanted: the member "agents", absent or empty for the usual demo agents. *out is a list of
+/* wanted: the member "agents", absent or empty for the usual ones. *out is a list of
  * struct debate_agent with different names, in the request's arena. Refuses, naming the field:
  * providers and models that are not known, or not configured here. */
 MUST_USE enum result agents_choose(struct list *out, struct request *r, struct json_text wanted);

@@ -185,7 +185,7 @@ def test_the_doctor_says_what_is_missing_and_the_command_that_mends_it(data):
         held.listen()
         port = str(held.getsockname()[1])
         status, said = doctor(ARAGORA_HTTP_PORT=port)
-    assert status == 1 and f"ARAGORA_HTTP_PORT: port {port}" in said and "mend:" in said
+    assert status == 1 and f"ARAGORA_PORT: port {port}" in said and "mend:" in said
     (data / "aragora.db").write_bytes(b"no database" * 1000)
     assert doctor()[0] == 1
 
