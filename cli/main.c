@@ -2,6 +2,7 @@
 #include "cli/command.h"
 
 #include "common/base/log.h"
+#include "handlers/handler.h"
 
 #include <signal.h>
 #include <sys/stat.h>
@@ -52,6 +53,7 @@ static int run(const struct command *command, int argc, char **argv)
         fprintf(stderr, "aragora: %s\n", problem);
         return EXIT_USAGE;
     }
+    route_tables_choose();
     return command->run(&arguments);
 }
 

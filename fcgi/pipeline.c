@@ -53,6 +53,7 @@ enum result worker_new(struct worker **out)
         abort();
     worker->arena = arena_new();
     worker->fault = ERR_DATABASE;
+    route_tables_choose();
     route_index_build(&worker->routes, route_tables);
     *out = worker;
     return OK;

@@ -77,7 +77,9 @@ struct route {
     }
 
 /* Every family's rows, in registries.c; ends with NULL. */
-extern const struct route *const route_tables[];
+extern const struct route *const *route_tables;
+/* By the settings, once they are read: with ARAGORA_USE_FASTAPI there are more. */
+void route_tables_choose(void);
 
 /* Why a request was refused. */
 struct refusal {
