@@ -60,7 +60,7 @@ const char *setting_stranger(struct str name, struct str value, bool meant)
             return NULL;
         log_event(LOG_WARNING, "setting without effect", "name", stranger->name, "because",
                   stranger->why);
-        return stranger->unsafe ? stranger->why : NULL;
+        return stranger->unsafe ? stranger->name : NULL;
     }
     if (meant || str_starts(name, STR("ARAGORA_")))
         log_event(LOG_WARNING, "unknown_setting", "name", log_str(name));

@@ -146,20 +146,15 @@ static bool check(enum setting setting)
     return false;
 }
 
-/* A name that is no setting and must not be given in production, and why. */
-static struct {
-    struct str name;
-    const char *why; /* NULL: there was none */
-} unsafe;
+/* A name that is no setting and must not be given in production; NULL: there was none. */
+static const char *unsafe;
 
 static void meet(struct str name, struct str value, bool meant)
 {
-    const char *why = setting_stranger(name, value, meant);
+    const char *refused = setting_stranger(name, value, meant);
 
-    if (why) {
-        unsafe.name = str_from(copy(name));
-        unsafe.why = why;
-    }
+    if (refused)
+        unsafe = refused;
 }
 
 static void meet_environment(void)
@@ -271,9 +266,8 @@ enum result settings_load(const char **problem)
         return ERR_SETTING;
     }
     meet_environment();
-    if (unsafe.why && setting_production()) {
-        snprintf(message, sizeof(message), STR_FMT ": refused in production: %s",
-                 STR_ARG(unsafe.name), unsafe.why);
+    if (unsafe && setting_production()) {
+        snprintf(message, sizeof(message), "%s: refused in production", unsafe);
         *problem = message;
         return ERR_SETTING;
     }
