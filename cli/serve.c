@@ -24,8 +24,8 @@
 #include <signal.h>
 #include <unistd.h>
 
-#define BACKLOG                                                                                    \
-    1024 /* more requests than lighttpd has at a time: it answers 500 when this is full */
+/* More requests than lighttpd has at a time: it answers 500 when the queue is full. */
+#define BACKLOG 1024
 
 enum stage { STAGE_BACK, STAGE_WEB }; /* the web server is ended first */
 
