@@ -15,7 +15,7 @@
 #define SUNSET_DAY  "2026-06-01"
 #define SUNSET_DATE "Mon, 01 Jun 2026 00:00:00 GMT"
 #define SUNSET_US   (INT64_C(1780272000) * US_PER_S)
-#define CRITICAL_US (30 * 24 * 3600 * US_PER_S)
+#define CRITICAL_US (INT64_C(30) * 24 * 3600 * US_PER_S)
 
 /* "/api/v2/x" gives 2 and "/x"; 0: no version stands in the path. */
 static int path_version(struct str *rest, struct str path)

@@ -5,7 +5,7 @@
 #include "common/base/network.h"
 #include "common/base/settings.h"
 
-#define GROUP_BYTES 8 /* of an IPv6 address */
+#define GROUP_BYTES ((size_t)8) /* of an IPv6 address */
 
 static bool is_loopback(const struct address *address)
 {
