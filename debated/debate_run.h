@@ -49,7 +49,7 @@ struct call {
     struct str cited_id;        /* a replay's: the attempt that it is answered from */
     int64_t tries;
     struct buf heard;
-    int64_t due_us, flushed_us;
+    int64_t begun_us, due_us, flushed_us;
     int64_t attempts; /* begun and stored, by earlier runners too */
     size_t flushed_len;
     int64_t chunks; /* pieces of text that arrived */

@@ -14,6 +14,7 @@
 #include "debated/convergence.h"
 #include "debated/debate_end.h"
 #include "debated/debate_trace.h"
+#include "debated/figures.h"
 #include "debated/judge.h"
 #include "debated/parse.h"
 
@@ -55,7 +56,11 @@ bool agent_is_out(const struct run *run, size_t agent)
 
 enum result calls_run(struct run *run, struct call *calls, size_t count)
 {
+    int64_t begun_us = monotonic_us();
     enum result result = phase_run(run, calls, count);
+
+    if (result == OK && count)
+        figures_phase(calls[0].prompt.kind, monotonic_us() - begun_us);
 
     for (size_t i = 0; i < count; i++)
         if (calls[i].done)
@@ -405,6 +410,16 @@ static enum result write_end(struct run *run, void *arg)
     return debate_end_write(run, arg);
 }
 
+static enum result end(struct run *run, struct ending ending)
+{
+    bool cancelled = strcmp(ending.status, "cancelled") == 0;
+
+    TRY(cancelled ? run_write_cancelled(run, write_end, &ending)
+                  : run_write(run, write_end, &ending));
+    figures_debate(run, ending.status);
+    return OK;
+}
+
 static enum result debate_course(struct run *run)
 {
     bool over = false;
@@ -414,13 +429,13 @@ static enum result debate_course(struct run *run)
     TRY(propose(&proposals, run));
     if (proposals < 2) { /* nobody is there to debate with */
         run->verdict.status = "insufficient_participation";
-        return run_write(run, write_end, &(struct ending){ .status = "completed" });
+        return end(run, (struct ending){ .status = "completed" });
     }
     for (int64_t round = 1; round <= run->debate.rounds_requested && !over; round++)
         TRY(run_round(&over, run, round));
     TRY(decide(run));
     TRY(synthesise(run));
-    return run_write(run, write_end, &(struct ending){ .status = "completed" });
+    return end(run, (struct ending){ .status = "completed" });
 }
 
 /* Debates among demo agents alone make no connection, and a replay has nothing to make one with. */
@@ -478,12 +493,11 @@ enum result engine_run(struct db *db, const struct job *job, const struct engine
     if (result == OK)
         result = debate_course(&run);
     if (result == ERR_NO_PROPOSAL)
-        result = run_write(&run, write_end, &(struct ending){ "error", no_proposal(&run) });
+        result = end(&run, (struct ending){ "error", no_proposal(&run) });
     if (result == ERR_TIMEOUT)
-        result = run_write(&run, write_end,
-                           &(struct ending){ "timeout", STR("The time limit was reached") });
+        result = end(&run, (struct ending){ "timeout", STR("The time limit was reached") });
     if (result == ERR_CANCELLED)
-        result = run_write_cancelled(&run, write_end, &(struct ending){ "cancelled", run.reason });
+        result = end(&run, (struct ending){ "cancelled", run.reason });
     job_span_end(&run, result);
     http_client_free(run.http);
     db_use(db, NULL, STR_NONE); /* both arenas end here */
@@ -499,6 +513,8 @@ enum result engine_fail(struct db *db, const struct job *job, struct str reason)
 
     if (result == OK)
         result = run_write_cancelled(&run, write_end, &(struct ending){ "error", reason });
+    if (result == OK)
+        figures_debate(&run, "error");
     db_use(db, NULL, STR_NONE);
     return result;
 }

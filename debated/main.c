@@ -6,8 +6,10 @@
 #include "common/base/settings.h"
 #include "common/bus/bus.h"
 #include "common/db/migrate.h"
+#include "common/metrics/series.h"
 #include "common/store/announce.h"
 #include "common/store/attempt.h"
+#include "common/store/db_figures.h"
 #include "common/store/job.h"
 #include "common/trace/trace.h"
 #include "debated/cooldown.h"
@@ -82,6 +84,8 @@ static enum result serve(struct arena *arena)
 
     TRY(directory_make(arena, setting_str(SETTING_DATA_DIR), 0700));
     TRY(segment_open(&segment, setting_cstr(SETTING_DATA_DIR)));
+    series_use(segment);
+    db_figures_start();
     struct runner_config config = {
         .database = db_config_read(arena, segment),
         .agents = agent_settings_read(arena),
@@ -99,6 +103,7 @@ static enum result serve(struct arena *arena)
         bus_close(config.jobs);
         announce_close();
     }
+    series_use(NULL);
     segment_close(segment);
     return result;
 }

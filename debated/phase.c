@@ -8,6 +8,7 @@
 #include "common/store/attempt.h"
 #include "debated/debate_run.h"
 #include "debated/debate_trace.h"
+#include "debated/figures.h"
 
 #include <unistd.h>
 
@@ -133,6 +134,7 @@ static enum result calls_begin(struct run *run, struct begins *begins)
         begins->at[i]->discarded = false;
         begins->at[i]->attempts++;
         begins->at[i]->due_us = 0;
+        begins->at[i]->begun_us = monotonic_us();
     }
     return OK;
 }
@@ -179,6 +181,7 @@ static bool may_retry(int64_t *due_us, const struct run *run, struct call *call,
 static enum result call_give_up(struct run *run, struct call *call, int64_t due_us)
 {
     TRY(run_write(run, write_retry, call));
+    figures_call(run, call);
     call_stop(call);
     call->attempt_id = STR_NONE;
     call->discarded = true;
@@ -207,6 +210,7 @@ static enum result call_turn(struct run *run, struct call *call, int64_t now_us)
     if (state == CALL_DONE)
         call->text = arena_str(run->arena, buf_view(&call->heard));
     TRY(run_write(run, write_end, call));
+    figures_call(run, call);
     call->done = true;
     call_stop(call);
     return stop_asked(run) ? ERR_UNAVAILABLE : OK;

@@ -12,6 +12,7 @@
 #include "common/base/id.h"
 #include "common/base/log.h"
 #include "common/bus/bus.h"
+#include "common/metrics/series.h"
 #include "common/store/debate.h"
 #include "debated/engine.h"
 
@@ -209,6 +210,16 @@ static void *renew_leases(void *arg)
     return NULL;
 }
 
+/* On the main thread, which alone takes slots and frees them. */
+static void tell_active(const struct runner *runner)
+{
+    int64_t count = 0;
+
+    for (int64_t i = 0; i < runner->config->debates_max; i++)
+        count += runner->slots[i].used;
+    series_gauge(METRIC_DEBATES_ACTIVE, count);
+}
+
 /* Joins what has finished, or with all set everything. */
 static void reap(struct runner *runner, bool all)
 {
@@ -225,6 +236,7 @@ static void reap(struct runner *runner, bool all)
         arena_free(slot->arena);
         *slot = (struct slot){ .runner = runner };
         pthread_mutex_unlock(&runner->lock);
+        tell_active(runner);
     }
 }
 
@@ -244,8 +256,10 @@ static void slot_start(struct runner *runner, struct slot *slot, struct arena *a
     pthread_mutex_unlock(&runner->lock);
     log_event(LOG_INFO, "debate claimed", "debate", log_str(job->subject_id), "losses",
               log_int(job->losses));
-    if (pthread_create(&slot->thread, NULL, slot_run, slot) == 0)
+    if (pthread_create(&slot->thread, NULL, slot_run, slot) == 0) {
+        tell_active(runner);
         return;
+    }
     log_event(LOG_ERROR, "no thread for a debate", "debate", log_str(job->subject_id));
     pthread_mutex_lock(&runner->lock);
     *slot = (struct slot){ .runner = runner }; /* unrenewed, its lease runs out */

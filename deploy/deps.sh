@@ -5,8 +5,8 @@ set -eu
 packages="build-essential pkg-config libjson-c-dev libsqlite3-dev libpq-dev libssl-dev
           libfcgi-dev libcurl4-openssl-dev libyaml-dev libzmq3-dev zlib1g-dev libcmocka-dev
           clang-format-14 clang-tidy-14 cppcheck lighttpd lighttpd-mod-openssl apache2-bin
-          libapache2-mod-fcgid mandoc postgresql-15 procps wrk chromium chromium-driver python3-httpx
-          python3-jsonschema python3-pytest python3-selenium python3-venv python3-websockets
+          libapache2-mod-fcgid mandoc postgresql-15 procps prometheus wrk chromium chromium-driver
+          python3-httpx python3-jsonschema python3-pytest python3-selenium python3-venv python3-websockets
           python3-yaml"
 missing=""
 for package in $packages; do

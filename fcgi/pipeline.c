@@ -11,9 +11,10 @@
 #include "common/base/segment.h"
 #include "common/base/settings.h"
 #include "common/db/migrate.h"
-#include "common/metrics/answers.h"
-#include "common/metrics/metrics.h"
+#include "common/metrics/series.h"
+#include "common/store/db_figures.h"
 #include "fcgi/endpoints.h"
+#include "fcgi/figures.h"
 #include "fcgi/route_index.h"
 
 #include <assert.h>
@@ -77,9 +78,17 @@ const struct route_index *worker_routes(const struct worker *worker)
 
 struct segment *worker_segment(struct worker *worker)
 {
-    if (!worker->segment && segment_open(&worker->segment, setting_cstr(SETTING_DATA_DIR)) == OK)
+    if (!worker->segment && segment_open(&worker->segment, setting_cstr(SETTING_DATA_DIR)) == OK) {
         worker->endpoints = endpoints_new(worker->arena, worker->segment, route_tables);
+        series_use(worker->segment);
+        db_figures_start();
+    }
     return worker->segment;
+}
+
+struct endpoints *worker_endpoints(const struct worker *worker)
+{
+    return worker->endpoints;
 }
 
 struct segment *request_segment(const struct request *r)
@@ -161,23 +170,6 @@ static void log_access(const struct request *r, int64_t took_us)
               took_us > SLOW_US ? "true" : "false");
 }
 
-static_assert((int)ANSWER_OTHER == (int)METHOD_COUNT, "answers.h has the methods of handler.h");
-
-static void count_answer(const struct request *r, int64_t took_us)
-{
-    const struct worker *worker = exchange_of(r)->worker;
-
-    if (!worker->segment)
-        return;
-    answers_count(worker->segment, endpoint_of(worker->endpoints, r->route),
-                  (enum answer_method)r->method, r->response->status, took_us);
-    if (r->refusal.result == ERR_RATE_LIMITED)
-        metric_add(worker->segment,
-                   r->route && r->route->limit == LIMIT_CREATE ? METRIC_RATE_LIMIT_HITS_CREATE
-                                                               : METRIC_RATE_LIMIT_HITS_DEFAULT,
-                   1);
-}
-
 /* A preflight asks for the rules only: no credential, no log (http.md 1). */
 static void answer_options(struct request *r)
 {
@@ -193,7 +185,7 @@ void pipeline_run(struct exchange *exchange)
 
     if (str_is(exchange_param(exchange, "REQUEST_METHOD"), "OPTIONS")) {
         answer_options(r);
-        count_answer(r, monotonic_us() - r->received_us);
+        figures_count(r, monotonic_us() - r->received_us);
         return;
     }
     for (size_t i = 0; i < COUNT(stages) && result == OK; i++)
@@ -211,7 +203,7 @@ void pipeline_run(struct exchange *exchange)
         reply_header(r, "X-Aragora-Degraded", STR("true"));
     shape_answer(r);
     int64_t took_us = monotonic_us() - r->received_us;
-    count_answer(r, took_us);
+    figures_count(r, took_us);
     log_access(r, took_us);
     if (trace_on)
         request_span(r);

@@ -18,6 +18,8 @@ void worker_free(struct worker *worker); /* NULL is fine */
 struct segment;
 /* What the processes of this host share; NULL: it cannot be opened. */
 struct segment *worker_segment(struct worker *worker);
+/* NULL as long as there is no segment. */
+struct endpoints *worker_endpoints(const struct worker *worker);
 const struct route_index *worker_routes(const struct worker *worker);
 /* The open database; NULL: not there, or its schema is old. Tries again at most once a second. */
 struct db *worker_database(struct worker *worker);

@@ -118,6 +118,7 @@ static void enqueue(struct client *client, struct frame *frame)
 {
     if (!client->queue.count)
         client->progress_us = monotonic_coarse_us();
+    frame->queued++;
     queue_push(&client->queue, frame_share(frame));
     client_flush_later(client);
 }

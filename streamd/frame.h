@@ -5,7 +5,7 @@
 #include "common/base/base.h"
 
 struct frame {
-    unsigned refs;
+    unsigned refs, queued; /* queued: how many clients it was for */
     size_t len, payload_len;
     char at[];
 };

@@ -6,6 +6,8 @@
 #include "common/base/tls.h"
 #include "common/base/version.h"
 #include "common/db/migrate.h"
+#include "common/metrics/series.h"
+#include "common/store/db_figures.h"
 #include "common/store/stream.h"
 #include "common/trace/trace.h"
 #include "streamd/server.h"
@@ -69,6 +71,8 @@ static enum result serve(struct arena *arena)
     TRY(open_tls(&tls, arena));
     TRY(directory_make(arena, data_path(arena, "run"), 0700));
     TRY(segment_open(&segment, setting_cstr(SETTING_DATA_DIR)));
+    series_use(segment);
+    db_figures_start();
     struct server_config config = {
         .host = setting_cstr(SETTING_BIND_HOST),
         .data_directory = setting_cstr(SETTING_DATA_DIR),
@@ -90,6 +94,7 @@ static enum result serve(struct arena *arena)
     enum result result = read_epoch(&config.epoch, arena, &config.database);
     if (result == OK)
         result = server_run(&config);
+    series_use(NULL);
     segment_close(segment);
     SSL_CTX_free(tls);
     return result;

@@ -4,6 +4,7 @@
 #include "common/base/local_socket.h"
 #include "common/base/log.h"
 #include "common/bus/bus.h"
+#include "common/metrics/series.h"
 #include "streamd/hub.h"
 #include "streamd/join.h"
 #include "streamd/reader.h"
@@ -352,6 +353,8 @@ static void tick(struct server *server, int64_t now_us)
     if (server->full)
         rest_listener(server, false, NULL);
     hub_tick(server->hub, now_us);
+    series_gauge(METRIC_WS_ACTIVE, (int64_t)server->client_count);
+    series_gauge(METRIC_WS_CONNECTIONS, (int64_t)server->client_count);
     for (struct client *client = server->clients; client; client = client->next)
         client_tick(client, now_us);
 }

@@ -2,6 +2,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/error.h"
+#include "common/metrics/series.h"
 #include "streamd/hub.h"
 #include "streamd/join.h"
 #include "streamd/notice.h"
@@ -264,9 +265,14 @@ void session_message(struct client *client, struct str text)
     }
     client->bad_messages = 0;
     (void)json_get_str(&type, message, "type");
-    for (size_t i = 0; i < COUNT(handlers); i++)
-        if (str_is(type, handlers[i].type))
-            handlers[i].handle(client, message);
+    for (size_t i = 0; i < COUNT(handlers); i++) {
+        if (!str_is(type, handlers[i].type))
+            continue;
+        series_add(METRIC_WS_MESSAGES, LABELS(STR("received"), type), 1);
+        handlers[i].handle(client, message);
+        return;
+    }
+    series_add(METRIC_WS_MESSAGES, LABELS(STR("received"), STR("other")), 1);
 }
 
 /* --- Time -------------------------------------------------------------------------------- */

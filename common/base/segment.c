@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #define SEGMENT_MAGIC   UINT64_C(0x41524147534547)
-#define SEGMENT_VERSION 3
+#define SEGMENT_VERSION 4
 
 struct layout {
     uint64_t magic;
@@ -29,6 +29,8 @@ struct layout {
     struct bucket buckets[BUCKETS];
     _Atomic int64_t cells[METRIC_CELLS];
     struct answer_table answers;
+    struct tally tallies[TALLIES];
+    struct process_gauge gauges[GAUGES];
 };
 
 struct segment {
@@ -171,6 +173,16 @@ _Atomic int64_t *segment_cells(struct segment *segment)
 struct answer_table *segment_answers(struct segment *segment)
 {
     return &segment->at->answers;
+}
+
+struct tally *segment_tallies(struct segment *segment)
+{
+    return segment->at->tallies;
+}
+
+struct process_gauge *segment_gauges(struct segment *segment)
+{
+    return segment->at->gauges;
 }
 
 enum result segment_writer_lock(struct segment *segment, int64_t limit_us)

@@ -51,6 +51,32 @@ struct answer_table {
 
 struct answer_table *segment_answers(struct segment *segment);
 
+#define TALLIES       4096 /* series with labels, of all metrics */
+#define TALLY_BUCKETS 13
+#define TALLY_LABELS  256 /* bytes, as Prometheus writes them */
+
+/* One series; metrics/series.c says how it is used. */
+struct tally {
+    _Atomic uint64_t key;   /* of metric and labels; 0: free */
+    _Atomic uint32_t ready; /* metric and labels are written */
+    uint32_t metric;
+    _Atomic int64_t sum;
+    _Atomic int64_t counts[TALLY_BUCKETS];
+    char labels[TALLY_LABELS];
+};
+
+struct tally *segment_tallies(struct segment *segment);
+
+#define GAUGES 256 /* of all processes of the host */
+
+/* What one process says of one gauge. */
+struct process_gauge {
+    _Atomic uint64_t owner; /* process id and metric; 0: free */
+    _Atomic int64_t value;
+};
+
+struct process_gauge *segment_gauges(struct segment *segment);
+
 /* *out is the caller's, for segment_close(). The directory must exist. ERR_SYSTEM. */
 MUST_USE enum result segment_open(struct segment **out, const char *data_directory);
 void segment_close(struct segment *segment); /* NULL is fine; the file stays for the others */

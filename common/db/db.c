@@ -1,6 +1,7 @@
 /* db.c - sessions, rows into structs, transactions; the databases are in sqlite.c, postgres.c. */
 #include "common/db/backend.h"
 
+#include "common/base/clock.h"
 #include "common/base/segment.h"
 #include "common/base/settings.h"
 #include "common/db/sql_span.h"
@@ -154,6 +155,13 @@ struct statement *statement_slot(struct statement *table, const char *sql)
     return &table[home];
 }
 
+static void (*observed)(const char *sql, int64_t took_us, enum result result);
+
+void db_observe(void (*observer)(const char *sql, int64_t took_us, enum result result))
+{
+    observed = observer;
+}
+
 /* $1 is the organisation, unless this is the view without a tenant. */
 static enum result run(struct db *db, const char *sql, struct binds binds, row_fn *row, void *arg,
                        int64_t *changed)
@@ -173,9 +181,12 @@ static enum result run(struct db *db, const char *sql, struct binds binds, row_f
     struct span span;
 
     sql_span_begin(&span, db->kind, sql);
-    return sql_span_end(&span, db->backend->run(db->connection, sql,
-                                                (struct binds){ all, binds.count + first }, row,
-                                                arg, changed));
+    int64_t begun_us = observed ? monotonic_us() : 0;
+    enum result result = db->backend->run(
+        db->connection, sql, (struct binds){ all, binds.count + first }, row, arg, changed);
+    if (observed)
+        observed(sql, monotonic_us() - begun_us, result);
+    return sql_span_end(&span, result);
 }
 
 static void copy_value(void *member, const struct field *field, struct arena *arena,

@@ -33,6 +33,9 @@ struct db_config {
 };
 
 /* As the settings say; the strings live in the arena. */
+/* Told of every statement that ran, on the thread that ran it; once, at start. */
+void db_observe(void (*observer)(const char *sql, int64_t took_us, enum result result));
+
 /* By the settings. */
 enum db_backend db_backend_chosen(void);
 struct db_config db_config_read(struct arena *arena, struct segment *segment);

@@ -208,6 +208,22 @@ static void write_sum_of_kinds(struct writer *w, size_t endpoint, const char *pa
     write_histogram(w, &reading);
 }
 
+static void write_methods(struct writer *w, size_t endpoint, const char *path)
+{
+    for (size_t method = 0; method < ANSWER_METHODS; method++) {
+        struct reading reading = { 0 };
+        bool seen = false;
+
+        for (size_t i = 0; i < COUNT(statuses); i++)
+            seen |= add_reading(&reading, w->table, endpoint, method * COUNT(statuses) + i);
+        if (!seen)
+            continue;
+        buf_clear(&w->labels);
+        buf_printf(&w->labels, "endpoint=\"%s\",method=\"%s\"", path, method_texts[method]);
+        write_histogram(w, &reading);
+    }
+}
+
 void answers_write(struct buf *out, struct segment *segment, enum answers_form form,
                    const char *name, const char *const endpoints[ENDPOINTS])
 {
@@ -218,6 +234,8 @@ void answers_write(struct buf *out, struct segment *segment, enum answers_form f
 
         if (path && form == ANSWERS_LATENCY)
             write_sum_of_kinds(&w, i, path);
+        else if (path && form == ANSWERS_METHOD)
+            write_methods(&w, i, path);
         else if (path)
             write_kinds(&w, i, path);
     }

@@ -35,6 +35,7 @@ enum answers_form {
     ANSWERS_TOTAL,    /* by method, endpoint, status */
     ANSWERS_DURATION, /* by method, endpoint, status */
     ANSWERS_LATENCY,  /* by endpoint */
+    ANSWERS_METHOD,   /* as ANSWERS_DURATION, by endpoint and method */
 };
 
 /* The samples under name, for metrics_write(). */

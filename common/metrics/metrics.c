@@ -1,23 +1,47 @@
 #include "common/metrics/metrics.h"
 
 #include "common/metrics/answers.h"
+#include "common/metrics/series.h"
 
 #include <assert.h>
 
 enum metric_type { COUNTER, GAUGE, HISTOGRAM };
 
+#define MS   INT64_C(1000)
+#define S    (1000 * MS)
+#define NONE NULL
+
+/* Upper bounds of histograms, as metrics.def names them; micro-seconds, or counts. */
+static const int64_t calls[] = { 100 * MS, 250 * MS, 500 * MS, 1 * S,   2500 * MS, 5 * S,
+                                 10 * S,   30 * S,   60 * S,   120 * S, 0 };
+static const int64_t debates[] = { 1 * S,   5 * S,   10 * S,  30 * S,   60 * S, 120 * S,
+                                   300 * S, 600 * S, 900 * S, 1200 * S, 0 };
+static const int64_t phases[] = {
+    100 * MS, 500 * MS, 1 * S, 2 * S, 5 * S, 10 * S, 30 * S, 60 * S, 0
+};
+static const int64_t rounds[] = { 1, 2, 3, 4, 5, 7, 10, 0 };
+static const int64_t queries[] = { 1 * MS,   5 * MS,   10 * MS, 25 * MS,   50 * MS, 100 * MS,
+                                   250 * MS, 500 * MS, 1 * S,   2500 * MS, 0 };
+
 static const struct row {
     enum metric_type type;
     const char *name;
     const char *labels;
-    enum answers_form form; /* ANSWERS_NONE: it has a cell */
+    enum answers_form form; /* ANSWERS_NONE: it has a cell, or series */
     const char *help;
+    struct series_row series; /* .unit 0: it has none */
+    bool of_processes;        /* a gauge that each process sets */
 } rows[] = {
 #define METRIC(id, type, name, labels, help) { type, name, labels, ANSWERS_NONE, help },
 #define ANSWERS(id, type, name, form, help)  { type, name, "", form, help },
+#define LABELLED(id, type, name, labels, bounds, unit, help)                                         \
+    { type, name, labels, ANSWERS_NONE, help, { name, labels, bounds, unit } },
+#define PROCESSES(id, name, help) { GAUGE, name, "", ANSWERS_NONE, help, { 0 }, true },
 #include "common/metrics/metrics.def"
 #undef METRIC
 #undef ANSWERS
+#undef LABELLED
+#undef PROCESSES
 };
 
 static_assert(METRIC_COUNT <= METRIC_CELLS, "the segment has too few cells");
@@ -38,6 +62,11 @@ int64_t metric_get(struct segment *segment, enum metric metric)
 {
     return segment ? atomic_load_explicit(&segment_cells(segment)[metric], memory_order_relaxed)
                    : 0;
+}
+
+const struct series_row *series_row(enum metric metric)
+{
+    return &rows[metric].series;
 }
 
 static bool same_name(enum metric a, enum metric b)
@@ -70,6 +99,14 @@ static void write_cell(struct buf *out, struct segment *segment, enum metric met
                (long long)value);
 }
 
+static void write_shared(struct buf *out, struct segment *segment, enum metric metric)
+{
+    if (rows[metric].of_processes)
+        series_write_gauge(out, segment, metric, rows[metric].name);
+    else
+        series_write(out, segment, metric, &rows[metric].series);
+}
+
 void metrics_write(struct buf *out, struct segment *segment, const char *const endpoints[ENDPOINTS])
 {
     for (enum metric i = 0; i < METRIC_COUNT; i++) {
@@ -78,6 +115,10 @@ void metrics_write(struct buf *out, struct segment *segment, const char *const e
         write_header(out, &rows[i]);
         if (rows[i].form != ANSWERS_NONE) {
             answers_write(out, segment, rows[i].form, rows[i].name, endpoints);
+            continue;
+        }
+        if (rows[i].series.unit || rows[i].of_processes) {
+            write_shared(out, segment, i);
             continue;
         }
         for (enum metric j = i; j < METRIC_COUNT; j++)

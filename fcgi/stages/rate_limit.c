@@ -9,6 +9,7 @@
 #include "common/base/segment.h"
 #include "common/base/settings.h"
 #include "common/metrics/rate.h"
+#include "common/metrics/series.h"
 #include "fcgi/pipeline.h"
 
 #define LAYERS_MAX 4
@@ -125,6 +126,10 @@ enum result stage_rate_limit(struct request *r)
     struct layers layers = layers_of(r);
     least = &layers.at[0];
     struct rate_answer answer = take_all(&least, segment, &layers);
+    series_add(METRIC_RATE_DECISIONS,
+               LABELS(str_from(r->route->path ? r->route->path : "other"),
+                      answer.allowed ? STR("allowed") : STR("rejected")),
+               1);
     reply_header(r, "X-RateLimit-Limit", arena_int(r->arena, least->rate.per_minute));
     reply_header(r, "X-RateLimit-Remaining", arena_int(r->arena, answer.remaining));
     return answer.allowed ? OK : too_often(r, &answer);

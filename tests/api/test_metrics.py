@@ -1,9 +1,14 @@
 """GET /metrics and the state of the parts, through the running system."""
 
+import asyncio
+import json
 import re
 import sqlite3
+import subprocess
+import time
 
 import pytest
+import websockets
 from conftest import Server
 
 NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
@@ -151,3 +156,106 @@ def test_the_state_of_each_part_is_told_and_a_lost_schema_degrades(strict):
         assert (bad.status_code, bad.json()["status"]) == (200, "degraded")
         assert bad.json()["subsystems"]["storage"] == {"status": "unhealthy"}
         assert client.get("/api/v2/health").json()["status"] == "healthy"
+
+
+# --- What the other parts count --------------------------------------------------------------------
+
+def until(condition, what):
+    end = time.monotonic() + 20
+    while not (found := condition()):
+        assert time.monotonic() < end, what
+        time.sleep(0.02)
+    return found
+
+
+def run_debate(client):
+    made = client.post("/api/v1/debates", json={"task": "Ship on Friday?", "rounds": 1, "agents": ["demo", "demo-x"]})
+    path = f"/api/v1/debates/{made.json()['debate_id']}"
+    until(lambda: client.get(path).json()["status"] == "completed", "the debate does not end")
+    return path
+
+
+def change(before, after, name, **labels):
+    return value(after, name, **labels) - value(before, name, **labels)
+
+
+def test_debates_and_calls_of_agents_are_counted(owner):
+    before = scrape(owner)
+    run_debate(owner)
+    outcome = "consensus"
+    after = until(lambda: change(before, now := scrape(owner), "aragora_debates_total", outcome=outcome) and now, "no debate")
+    for name in ("aragora_debates_total", "aragora_debate_completion_duration_seconds_count", "aragora_debate_rounds_total_sum"):
+        assert change(before, after, name, outcome=outcome) == 1, name
+    calls = change(before, after, "aragora_agent_provider_calls_total", provider="demo", status="success", error_type="none")
+    assert calls == change(before, after, "aragora_agent_provider_latency_seconds_count", provider="demo")
+    assert calls == 2 + 2 + 2 + 2 + 1  # proposals, critiques, revisions, votes, the summary
+    for phase in ("proposal", "critique", "revision", "vote", "synthesis"):
+        assert change(before, after, "aragora_debate_phase_duration_seconds_count", phase=phase) == 1, phase
+    reached = [key for key in after if key[0] == "aragora_consensus_reached_total" and after[key] - before.get(key, 0) == 1]
+    assert len(reached) == 1 and 'domain="general"' in reached[0][1]
+    until(lambda: value(scrape(owner), "aragora_active_debates") == 0, "it still counts as running")
+
+
+def test_statements_of_sql_are_counted(owner):
+    before = scrape(owner)
+    for _ in range(5):
+        owner.get("/api/v1/debates")
+    after = scrape(owner)
+    labels = {"operation": "select", "table": "debates"}
+    assert change(before, after, "aragora_db_queries_total", **labels) >= 5
+    assert change(before, after, "aragora_db_query_duration_seconds_count", **labels) == \
+        change(before, after, "aragora_db_queries_total", **labels)
+
+
+@pytest.fixture
+def narrow():
+    server = Server(ARAGORA_RATE_LIMIT_ADMIN="1", ARAGORA_BURST_MULTIPLIER="6")
+    yield server
+    assert server.stop() == 0
+
+
+def test_refusals_decisions_and_version_1_are_counted(narrow):
+    with narrow.client() as prometheus:
+        before = scrape(prometheus)
+        with narrow.client() as anonymous:
+            assert anonymous.get("/api/v1/debates/x").status_code == 401
+        with narrow.client(narrow.key()) as client:
+            statuses = [client.get("/api/v1/debates/x").status_code for _ in range(8)]
+        after = scrape(prometheus)
+    endpoint = "/api/v1/debates/{id}"
+    assert statuses == [404] * 6 + [429] * 2
+    assert change(before, after, "aragora_auth_failures_total", reason="auth_required", endpoint=endpoint) == 1
+    for decision, count in (("allowed", 7), ("rejected", 2)):
+        assert change(before, after, "aragora_rate_limit_decisions_total", endpoint=endpoint, decision=decision) == count
+    assert change(before, after, "aragora_v1_api_requests_total", endpoint=endpoint, method="GET") == 9
+    assert change(before, after, "aragora_api_requests_total", endpoint=endpoint, method="GET", status="404") == 6
+    assert change(before, after, "aragora_api_latency_seconds_count", endpoint=endpoint, method="GET") == 9
+
+
+def test_stream_connections_and_messages_are_counted(server, owner):
+    async def follow(path):
+        async with websockets.connect(f"ws://127.0.0.1:{server.ws_port}/ws",
+                                      extra_headers={"Authorization": "Bearer server-token-of-the-tests"}) as ws:
+            await ws.send(json.dumps({"type": "subscribe", "debate_id": path.rsplit("/", 1)[1], "replay_from_seq": 0}))
+            await ws.send(json.dumps({"type": "nonsense-" + "x" * 50}))
+            while json.loads(await asyncio.wait_for(ws.recv(), 20))["type"] != "debate_end":
+                pass
+            until(lambda: value(scrape(owner), "aragora_websocket_connections_active") == 1, "not counted")
+
+    path = run_debate(owner)
+    before = scrape(owner)
+    asyncio.run(follow(path))
+    after = until(lambda: (now := scrape(owner)) and value(now, "aragora_websocket_connections_active") == 0 and now, "stays")
+    name = "aragora_websocket_messages_total"
+    assert change(before, after, name, direction="received", message_type="subscribe") == 1
+    assert change(before, after, name, direction="received", message_type="other") == 1
+    assert change(before, after, name, direction="sent", message_type="debate_end") == 1
+    assert "nonsense" not in owner.get("/metrics").text
+
+
+def test_promtool_finds_nothing_wrong(owner):
+    run_debate(owner)
+    checked = subprocess.run(["promtool", "check", "metrics"], input=owner.get("/metrics").text, capture_output=True, text=True)
+    assert checked.returncode in (0, 3), checked.stderr  # 3: matters of taste alone, in names that are given
+    faults = {line.split(" ", 1)[1] for line in checked.stderr.splitlines() if line}
+    assert faults <= {'non-counter metrics should not have "_total" suffix'}, checked.stderr

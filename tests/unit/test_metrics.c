@@ -1,6 +1,7 @@
 /* test_metrics.c - counters of several processes, and their text. */
 #include "common/metrics/answers.h"
 #include "common/metrics/metrics.h"
+#include "common/metrics/series.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -95,8 +96,7 @@ static void the_text_is_as_prometheus_reads_it(void **state)
     metric_add(f->segment, METRIC_RATE_LIMIT_HITS_CREATE, 2);
     metric_set(f->segment, METRIC_RATE_LIMIT_TOKENS_TRACKED, 9);
     metric_set(f->segment, METRIC_RATE_LIMIT_TOKENS_TRACKED, 7);
-    assert_string_equal(
-        text(f),
+    static const char begins[] =
         "# HELP " REQUESTS " HTTP requests answered.\n"
         "# TYPE " REQUESTS " counter\n" REQUESTS "{" ROUTE_LABELS "} 1\n"
         "# HELP " DURATION " Time from a request's arrival at a worker to its answer.\n"
@@ -143,7 +143,9 @@ static void the_text_is_as_prometheus_reads_it(void **state)
         " the collector did not take them.\n"
         "# TYPE aragora_trace_spans_dropped_total counter\n"
         "aragora_trace_spans_dropped_total{reason=\"full\"} 0\n"
-        "aragora_trace_spans_dropped_total{reason=\"refused\"} 0\n");
+        "aragora_trace_spans_dropped_total{reason=\"refused\"} 0\n"; /* more follows */
+
+    assert_memory_equal(text(f), begins, sizeof(begins) - 1);
 }
 
 static void a_time_counts_up_to_its_bound_and_not_above(void **state)
@@ -245,6 +247,82 @@ static void a_segment_that_is_not_there_counts_nothing(void **state)
     (void)state;
     metric_add(NULL, METRIC_RATE_LIMIT_HITS_DEFAULT, 1);
     metric_set(NULL, METRIC_RATE_LIMIT_TOKENS_TRACKED, 1);
+}
+
+static void labels_are_escaped_and_bounded(void **state)
+{
+    struct fixture *f = *state;
+
+    series_use(f->segment);
+    series_add(METRIC_WS_MESSAGES, LABELS(STR("sent"), STR("a\"b\\c\nd")), 2);
+    series_add(METRIC_WS_MESSAGES, LABELS(STR("sent"), STR("\xff")), 3);
+    assert_int_equal(sample(text(f), "aragora_websocket_messages_total{direction=\"sent\","
+                                     "message_type=\"a\\\"b\\\\c\\nd\"}"),
+                     2);
+    assert_int_equal(sample(text(f), "aragora_websocket_messages_total{direction=\"sent\","
+                                     "message_type=\"other\"}"),
+                     3);
+    series_use(NULL);
+}
+
+static void what_a_client_makes_up_cannot_fill_the_table(void **state)
+{
+    struct fixture *f = *state;
+    char name[24];
+
+    series_use(f->segment);
+    for (int i = 0; i < 3 * SERIES_MAX; i++) {
+        snprintf(name, sizeof(name), "model-%d", i);
+        series_add(METRIC_COST, LABELS(STR("ollama"), str_from(name)), 1500000);
+    }
+    series_add(METRIC_DEBATES, LABELS(STR("error")), 1);
+    assert_non_null(strstr(text(f), "{provider=\"ollama\",model=\"model-0\"} 1.500000\n"));
+    assert_null(strstr(f->text.at, "model=\"model-401\""));
+    assert_int_equal(sample(f->text.at, "aragora_cost_usd_total{provider=\"other\","
+                                        "model=\"other\"}"),
+                     2 * SERIES_MAX * 3 / 2);
+    assert_int_equal(sample(f->text.at, "aragora_debates_total{outcome=\"error\"}"), 1);
+    series_use(NULL);
+}
+
+static void histograms_of_series_are_cumulative(void **state)
+{
+    struct fixture *f = *state;
+    static const int64_t values[] = { 1, 3, 3, 11 };
+
+    series_use(f->segment);
+    for (size_t i = 0; i < COUNT(values); i++)
+        series_add(METRIC_DEBATE_ROUNDS, LABELS(STR("consensus")), values[i]);
+#define ROUNDS(suffix, le) "aragora_debate_rounds_total" suffix "{outcome=\"consensus\"" le "}"
+    assert_int_equal(sample(text(f), ROUNDS("_bucket", ",le=\"1\"")), 1);
+    assert_int_equal(sample(f->text.at, ROUNDS("_bucket", ",le=\"3\"")), 3);
+    assert_int_equal(sample(f->text.at, ROUNDS("_bucket", ",le=\"10\"")), 3);
+    assert_int_equal(sample(f->text.at, ROUNDS("_bucket", ",le=\"+Inf\"")), 4);
+    assert_int_equal(sample(f->text.at, ROUNDS("_sum", "")), 18);
+    assert_int_equal(sample(f->text.at, ROUNDS("_count", "")), 4);
+    series_use(NULL);
+}
+
+static void a_gauge_is_the_sum_of_those_who_live(void **state)
+{
+    struct fixture *f = *state;
+
+    series_use(f->segment);
+    series_gauge(METRIC_DEBATES_ACTIVE, 2);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (!child) {
+        series_gauge(METRIC_DEBATES_ACTIVE, 5);
+        _exit(0);
+    }
+    siginfo_t info;
+    assert_int_equal(waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT), 0);
+    assert_int_equal(sample(text(f), "aragora_active_debates"), 7); /* not yet buried */
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    assert_int_equal(sample(text(f), "aragora_active_debates"), 2);
+    series_gauge(METRIC_DEBATES_ACTIVE, 0);
+    assert_int_equal(sample(text(f), "aragora_active_debates"), 0);
+    series_use(NULL);
 }
 
 #define PROCESSES 4
@@ -355,6 +433,10 @@ int main(void)
         TEST(an_endpoint_keeps_its_place_beside_other_releases),
         TEST(without_room_answers_count_as_other),
         TEST(a_segment_that_is_not_there_counts_nothing),
+        TEST(labels_are_escaped_and_bounded),
+        TEST(what_a_client_makes_up_cannot_fill_the_table),
+        TEST(histograms_of_series_are_cumulative),
+        TEST(a_gauge_is_the_sum_of_those_who_live),
         TEST(processes_at_once_lose_no_count),
         TEST(an_old_layout_is_replaced_once_by_all_who_find_it),
     };
