@@ -34,7 +34,7 @@ static const struct row {
 } rows[] = {
 #define METRIC(id, type, name, labels, help) { type, name, labels, ANSWERS_NONE, help },
 #define ANSWERS(id, type, name, form, help)  { type, name, "", form, help },
-#define LABELLED(id, type, name, labels, bounds, unit, help)                                         \
+#define LABELLED(id, type, name, labels, bounds, unit, help)                                       \
     { type, name, labels, ANSWERS_NONE, help, { name, labels, bounds, unit } },
 #define PROCESSES(id, name, help) { GAUGE, name, "", ANSWERS_NONE, help, { 0 }, true },
 #include "common/metrics/metrics.def"

@@ -9,10 +9,10 @@
 #include "common/base/segment.h"
 
 enum metric {
-#define METRIC(id, type, name, labels, help)               METRIC_##id,
-#define ANSWERS(id, type, name, form, help)                METRIC_##id,
+#define METRIC(id, type, name, labels, help)                 METRIC_##id,
+#define ANSWERS(id, type, name, form, help)                  METRIC_##id,
 #define LABELLED(id, type, name, labels, bounds, unit, help) METRIC_##id,
-#define PROCESSES(id, name, help)                          METRIC_##id,
+#define PROCESSES(id, name, help)                            METRIC_##id,
 #include "common/metrics/metrics.def"
 #undef METRIC
 #undef ANSWERS

@@ -16,13 +16,13 @@ bool debate_rule_judges(struct str rule)
     return str_is(rule, "judge") || str_is(rule, "hybrid");
 }
 
-#define DEBATE_COLUMNS                                                                             \
-    "d.debate_id, d.slug, d.task, d.context, l.status, l.visibility, l.owner_id, d.agents,"        \
-    " d.result, d.consensus_mode, d.judge_selection, d.consensus_strength, d.winner,"              \
-    " d.final_answer, d.error, d.receipt_id, d.rounds_requested, d.rounds_used, d.judge_seed,"     \
-    " l.last_seq, d.consensus_reached, d.is_demo, d.confidence, d.created_at, d.started_at,"       \
-    " d.completed_at, d.replay_of, d.parent_debate_id, d.branch_point, d.fork_step,"               \
-    " (SELECT value FROM meta WHERE key = 'stream_epoch') || ':' || l.last_seq"                    \
+#define DEBATE_COLUMNS                                                                                                                   \
+    "d.debate_id, d.slug, d.task, d.context, l.status, l.visibility, l.owner_id, d.agents,"                                              \
+    " d.result, d.consensus_mode, d.judge_selection, d.consensus_strength, d.winner,"                                                    \
+    " d.final_answer, d.error, d.receipt_id, d.rounds_requested, d.rounds_used, d.judge_seed,"                                           \
+    " l.last_seq, d.consensus_reached, d.is_demo, d.confidence, d.created_at, d.started_at,"                                             \
+    " d.completed_at, d.total_cost_micro_usd / 1000000.0, d.total_tokens, d.replay_of, d.parent_debate_id, d.branch_point, d.fork_step," \
+    " (SELECT value FROM meta WHERE key = 'stream_epoch') || ':' || l.last_seq"                                                          \
     " FROM debates d JOIN loops l ON l.org_id = d.org_id AND l.loop_id = d.debate_id"
 
 static const struct field debate_row[] = {
@@ -52,6 +52,8 @@ static const struct field debate_row[] = {
     { FIELD(struct debate, created_at) },
     { FIELD(struct debate, started_at) },
     { FIELD(struct debate, completed_at) },
+    { FIELD(struct debate, total_cost_usd) },
+    { FIELD(struct debate, total_tokens) },
     { FIELD(struct debate, replay_of) },
     { FIELD(struct debate, parent_debate_id) },
     { FIELD(struct debate, branch_point) },

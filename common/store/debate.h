@@ -46,6 +46,8 @@ struct debate { /* strings live in the session's arena */
     int64_t branch_point; /* INT_NONE: no fork */
     bool consensus_reached, is_demo;
     double confidence;
+    double total_cost_usd; /* of all calls, those without a known price left out */
+    int64_t total_tokens;
     struct utc created_at, started_at, completed_at;
 
     /* Of result, once debate_read_result() was asked for them. */
