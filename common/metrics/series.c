@@ -125,7 +125,7 @@ static void write_number(struct buf *out, int64_t value, int64_t unit)
         buf_printf(out, "%lld", (long long)value);
     else
         buf_printf(out, "%lld.%06lld", (long long)(value / unit),
-                   (long long)(value % unit * (1000000 / unit)));
+                   value % unit * (1000000LL / unit));
 }
 
 static void write_sample(struct buf *out, const char *name, const char *suffix, const char *labels,

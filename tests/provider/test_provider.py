@@ -85,7 +85,7 @@ def test_models_debate_to_a_verdict(system):
         assert attempt["cost_micro_usd"] == attempt["tokens_in"] * 2 + 20 * 8
     local = [a for a in attempts if a["provider"] == "ollama"]
     assert local and all(a["cost_micro_usd"] == 0 for a in local)
-    assert found["total_cost_usd"] == pytest.approx(sum(a["cost_micro_usd"] for a in priced) / 1e6) > 0
+    assert priced and found["total_cost_usd"] == pytest.approx(sum(a["cost_micro_usd"] for a in priced) / 1e6)
     assert found["total_tokens"] == sum(a["tokens_in"] + a["tokens_out"] for a in attempts)
 
 
