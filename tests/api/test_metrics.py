@@ -169,7 +169,8 @@ def until(condition, what):
 
 
 def run_debate(client):
-    made = client.post("/api/v1/debates", json={"task": "Ship on Friday?", "rounds": 1, "agents": ["demo", "demo-x"]})
+    made = client.post("/api/v1/debates", json={"task": "Ship on Friday?", "rounds": 1, "agents": ["demo", "demo-x"],
+                                                "consensus": "majority"})
     path = f"/api/v1/debates/{made.json()['debate_id']}"
     until(lambda: client.get(path).json()["status"] == "completed", "the debate does not end")
     return path

@@ -146,7 +146,7 @@ def test_an_unknown_name_of_ours_is_warned_of_and_another_is_not(tmp_path):
 
 
 @pytest.mark.parametrize("other, name, value", [
-    ("ARAGORA_HTTP_PORT", "ARAGORA_PORT", "81"), ("ARAGORA_ENVIRONMENT", "ARAGORA_ENV", "staging"),
+    ("ARAGORA_HTTP_PORT", "ARAGORA_PORT", "81"), ("ARAGORA_TLS_ENABLED", "ARAGORA_SSL_ENABLED", "true"),
     ("ARAGORA_DISABLE_RATE_LIMIT", "ARAGORA_DISABLE_ALL_RATE_LIMITS", "true"),
 ])
 def test_another_name_counts_where_the_settings_own_is_not_set(tmp_path, other, name, value):
