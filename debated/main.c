@@ -92,6 +92,7 @@ static enum result serve(struct arena *arena)
         .debates_max = setting_int(SETTING_MAX_DEBATES),
         .debate_limit_us = setting_int(SETTING_DEBATE_TIMEOUT) * US_PER_S,
         .renew_us = LEASE_TERM_US / 3,
+        .reply_term_us = setting_int(SETTING_REPLY_DAYS) * 86400 * US_PER_S,
         .directory = data_path(arena, "run"),
     };
     enum result result = prepare(&config, arena);

@@ -13,6 +13,7 @@
 #include "common/base/log.h"
 #include "common/bus/bus.h"
 #include "common/metrics/series.h"
+#include "common/store/attempt.h"
 #include "common/store/debate.h"
 #include "debated/engine.h"
 
@@ -27,7 +28,9 @@
 #include <unistd.h>
 
 #define LOOK_MS      1000
-#define SESSIONS_MAX 10 /* kept for the next debates, with statements and pages */
+#define EXPIRE_US    (60 * US_PER_S)
+#define EXPIRE_MAX   200 /* replies in one transaction */
+#define SESSIONS_MAX 10  /* kept for the next debates, with statements and pages */
 
 struct slot { /* one running debate */
     struct runner *runner;
@@ -48,6 +51,7 @@ struct runner {
     pthread_cond_t ended;
     bool renewing;
     struct slot *slots;
+    int64_t expire_due_us;
     struct db *sessions[SESSIONS_MAX]; /* of debates that ended well */
     size_t sessions_count;
 };
@@ -316,6 +320,23 @@ static void release_dead(struct runner *runner)
     }
 }
 
+/* A batch a minute; while batches are full, one each time that work is looked for. */
+static void expire_replies(struct runner *runner)
+{
+    int64_t removed = 0, now_us = monotonic_us();
+
+    if (!runner->config->reply_term_us || now_us < runner->expire_due_us)
+        return;
+    arena_reset(runner->scratch);
+    db_use(runner->db, runner->scratch, STR_NONE);
+    enum result result =
+        attempt_expire(&removed, runner->db, runner->config->reply_term_us, EXPIRE_MAX);
+    if (result != OK)
+        log_event(LOG_WARNING, "old replies not removed", "error", error_row(result)->name);
+    if (removed < EXPIRE_MAX)
+        runner->expire_due_us = now_us + EXPIRE_US;
+}
+
 /* What the news say does not matter: the claim that follows looks for itself. */
 static void hear_news(struct bus *jobs)
 {
@@ -339,6 +360,7 @@ static void work(struct runner *runner)
         reap(runner, false);
         release_dead(runner);
         claim_work(runner);
+        expire_replies(runner);
         if (poll(fds, COUNT(fds), LOOK_MS) <= 0)
             continue;
         if (fds[1].revents)

@@ -12,8 +12,9 @@ struct runner_config {
     struct agent_settings agents;
     struct receipt_signers signers;
     int64_t debates_max, debate_limit_us, renew_us;
-    struct str directory; /* of the runners' lock files */
-    struct bus *jobs;     /* news of work; NULL: another process hears them */
+    int64_t reply_term_us; /* for which providers' replies are kept; 0: for ever */
+    struct str directory;  /* of the runners' lock files */
+    struct bus *jobs;      /* news of work; NULL: another process hears them */
 };
 
 /* Until SIGTERM or SIGINT, which must be blocked in all threads. OK after a clean stop;

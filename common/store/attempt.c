@@ -115,6 +115,15 @@ enum result attempt_total(struct db *db, const struct job *job)
                   BIND(job->subject_id, job->job_id));
 }
 
+enum result attempt_expire(int64_t *removed, struct db *db, int64_t term_us, int64_t max)
+{
+    return db_run(removed, db_system(db),
+                  "UPDATE provider_attempts SET reply = NULL WHERE (org_id, attempt_id) IN"
+                  " (SELECT org_id, attempt_id FROM provider_attempts WHERE reply IS NOT NULL"
+                  " AND ended_at < (SELECT now_us()) - $1 ORDER BY ended_at LIMIT $2)",
+                  BIND(term_us, max));
+}
+
 struct kept {
     struct bytes reply;
 };

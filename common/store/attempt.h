@@ -47,6 +47,9 @@ MUST_USE enum result attempt_total(struct db *db, const struct job *job);
 MUST_USE enum result attempt_cite(struct db *db, const struct job *job, struct str step,
                                   struct str attempt_id);
 
+/* Removes up to max replies, of all organisations, that ended longer ago; *removed: how many. */
+MUST_USE enum result attempt_expire(int64_t *removed, struct db *db, int64_t term_us, int64_t max);
+
 /* *out lives in the session's arena. ERR_NOT_FOUND: none was kept. ERR_KEY: it does not open. */
 MUST_USE enum result attempt_reply(struct str *out, struct db *db, struct str attempt_id,
                                    const struct attempt_vault *vault);

@@ -145,6 +145,32 @@ static void a_reply_opens_for_its_own_row_and_organisation_only(void **state)
     assert_int_equal(attempt_reply(&reply, at.db, STR("att_1"), &vault), ERR_NOT_FOUND);
 }
 
+static void a_reply_goes_after_its_term_and_not_before(void **state)
+{
+    const int64_t day = 86400 * US_PER_S;
+    struct str reply;
+    int64_t removed;
+
+    (void)state;
+    begin();
+    assert_int_equal(attempt_expire(&removed, at.db, 0, 1000), OK); /* of the other tests */
+    assert_int_equal(attempt_end(at.db, &used, &vault), OK);
+    assert_int_equal(attempt_expire(&removed, at.db, day, 1000), OK);
+    assert_int_equal(removed, 0);
+    assert_int_equal(db_run(NULL, at.db,
+                            "UPDATE provider_attempts SET ended_at = ended_at - $2"
+                            " WHERE org_id = $1 AND attempt_id = 'att_1'",
+                            BIND(2 * day)),
+                     OK);
+    assert_int_equal(attempt_reply(&reply, at.db, STR("att_1"), &vault), OK);
+    assert_int_equal(attempt_expire(&removed, at.db, day, 1000), OK);
+    assert_int_equal(removed, 1);
+    assert_int_equal(attempt_reply(&reply, at.db, STR("att_1"), &vault), ERR_NOT_FOUND);
+    assert_true(str_is(row_of("att_1").outcome, "used"));
+    assert_int_equal(attempt_expire(&removed, at.db, day, 1000), OK);
+    assert_int_equal(removed, 0);
+}
+
 static void what_was_sealed_opens_unchanged_only(void **state)
 {
     static const unsigned char text[] = "to be kept";
@@ -207,6 +233,7 @@ int main(void)
         cmocka_unit_test(an_attempt_stands_at_its_worst_until_it_is_settled),
         cmocka_unit_test(a_lost_attempt_is_booked_at_its_worst),
         cmocka_unit_test(a_reply_opens_for_its_own_row_and_organisation_only),
+        cmocka_unit_test(a_reply_goes_after_its_term_and_not_before),
         cmocka_unit_test(what_was_sealed_opens_unchanged_only),
         cmocka_unit_test(a_missing_or_other_master_key_refuses),
     };
