@@ -101,7 +101,7 @@ function error(at,    level) {
 BEGIN {
     units[""] = ""; units["s"] = " seconds"; units["ms"] = " milliseconds"
     units["bytes"] = " bytes"; units["1/min"] = " a minute"; units["1/s"] = " a second"
-    units["user id"] = ", the number of a user"
+    units["user id"] = ", the number of a user"; units["days"] = " days"
     units["tokens"] = " tokens"; units["USD"] = " US dollars"
     types["TEXT"] = "Text"; types["SECRET"] = "Secret"; types["PATH"] = "Path"
     types["LIST"] = "List"; types["FLAG"] = "Flag"
