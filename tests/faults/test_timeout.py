@@ -8,7 +8,7 @@ import time
 import pytest
 
 pytest.register_assert_rewrite("harness")
-from harness import QUESTION, Postgres, start_server  # noqa: E402
+from harness import FINAL, QUESTION, Postgres, start_server, until  # noqa: E402
 
 ENDLESS = ("(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000000)"
            " SELECT COUNT(*) FROM n) AS endless")
@@ -78,7 +78,9 @@ def timed(call):
 
 
 def test_a_statement_that_does_not_end_is_ended(site, client):
-    assert client.post("/api/v1/debates", json=QUESTION).status_code == 200
+    debate = client.post("/api/v1/debates", json=QUESTION).json()["debate_id"]
+    # Its runner would wait as well, for as long as a statement may take, and keep the table meanwhile.
+    until(lambda: client.get(f"/api/v1/debates/{debate}").json()["status"] in FINAL)
     with site.slow_debates():
         check_timed_out(*timed(lambda: client.get("/api/v1/debates", headers=LIMIT)))
         assert client.get("/healthz").status_code == 200
