@@ -36,12 +36,11 @@ static bool route_matches(const struct route *route, const char *path)
 
 static void print_route(const struct route *route)
 {
-    static const char *const methods[METHOD_COUNT] = { "GET", "POST", "PUT", "PATCH", "DELETE" };
     const char *who = route->permission  ? route->permission
                       : route->signed_in ? "signed-in"
                                          : "public";
 
-    printf("%-6s %-36s %-24s %-20s %-12s %-7s %s:%d\n", methods[route->method], route->path,
+    printf("%-6s %-36s %-24s %-20s %-12s %-7s %s:%d\n", method_names[route->method], route->path,
            route->id, who, route->stability == STABLE ? "stable" : "experimental",
            route_creates(route) ? "creates" : "-", route->file, route->line);
 }

@@ -31,8 +31,8 @@ static void count_refusal(const struct request *r, struct segment *segment)
 
 static void count_version(const struct request *r)
 {
-    static const char *const methods[] = { "GET", "POST", "PUT", "PATCH", "DELETE", "OTHER" };
-    struct labels labels = LABELS(endpoint_label(r), str_from(methods[r->method]));
+    const char *method = r->method < METHOD_COUNT ? method_names[r->method] : "OTHER";
+    struct labels labels = LABELS(endpoint_label(r), str_from(method));
 
     if (!str_starts(r->path, STR("/api/v1/")))
         return;

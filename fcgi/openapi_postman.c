@@ -138,13 +138,11 @@ static void body(struct buf *out, const struct route *route)
 
 static void request(struct buf *out, const struct route *route)
 {
-    static const char *const methods[METHOD_COUNT] = { "GET", "POST", "PUT", "PATCH", "DELETE" };
-
     buf_json_comma(out);
     buf_char(out, '{');
     member(out, "name", route->doc ? route->doc : route->path);
     open_object(out, "request");
-    member(out, "method", methods[route->method]);
+    member(out, "method", method_names[route->method]);
     if (route->public)
         buf_str(out, STR(",\"auth\":{\"type\":\"noauth\"}"));
     pairs(out, "header", route, FROM_HEADER);

@@ -76,21 +76,20 @@ size_t field_index(const struct field *fields, const char *name)
     return i;
 }
 
-static const struct {
-    const char *name;
-    enum method method;
-} methods[] = {
-    { "GET", METHOD_GET }, { "HEAD", METHOD_GET },    { "POST", METHOD_POST },
-    { "PUT", METHOD_PUT }, { "PATCH", METHOD_PATCH }, { "DELETE", METHOD_DELETE },
+const char *const method_names[METHOD_COUNT + 1] = {
+    "GET", "POST", "PUT", "PATCH", "DELETE", NULL
 };
 
 /* METHOD_COUNT: none that we know. */
 static enum method method_of(struct str name)
 {
-    for (size_t i = 0; i < COUNT(methods); i++)
-        if (str_is(name, methods[i].name))
-            return methods[i].method;
-    return METHOD_COUNT;
+    enum method method = METHOD_GET;
+
+    if (str_is(name, "HEAD"))
+        return METHOD_GET;
+    while (method < METHOD_COUNT && !str_is(name, method_names[method]))
+        method++;
+    return method;
 }
 
 /* Forwarding headers count only from a proxy of ours (http.md 8). X-Real-IP counts where the other

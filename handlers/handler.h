@@ -19,6 +19,7 @@ enum method {
     METHOD_DELETE,
     METHOD_COUNT, /* HEAD is GET without the body; OPTIONS is answered before dispatch */
 };
+extern const char *const method_names[METHOD_COUNT + 1]; /* the last is NULL */
 
 enum stability { EXPERIMENTAL, STABLE };
 

@@ -84,15 +84,13 @@ static enum result docs_script(struct request *r)
 
 /* --- Figures ----------------------------------------------------------------------------- */
 
-static const char *const methods[] = { "GET", "POST", "PUT", "PATCH", "DELETE", NULL };
-
 struct routes_in {
     struct str tag, method;
 };
 
 static const struct field routes_in[] = {
     { FIELD(struct routes_in, tag), .max = 100, .doc = "Only operations with this tag" },
-    { FIELD(struct routes_in, method), .choices = methods, .doc = "Only this method" },
+    { FIELD(struct routes_in, method), .choices = method_names, .doc = "Only this method" },
     { 0 },
 };
 
@@ -152,7 +150,7 @@ static size_t sorted_routes(const struct route ***out, struct request *r,
     for (const struct route *const *table = route_tables; *table; table++)
         for (const struct route *route = *table; route->path; route++)
             if (!in || ((!in->tag.at || str_eq(str_from(route->tag), in->tag)) &&
-                        (!in->method.at || str_is(in->method, methods[route->method]))))
+                        (!in->method.at || str_is(in->method, method_names[route->method]))))
                 rows[count++] = route;
     qsort(rows, count, sizeof(const struct route *), by_path);
     *out = rows;
@@ -168,7 +166,7 @@ static enum result docs_routes_get(struct request *r)
     struct routes_out out = { .routes.at = paths };
 
     for (size_t i = 0; i < count; i++) {
-        names[i] = str_from(methods[rows[i]->method]);
+        names[i] = str_from(method_names[rows[i]->method]);
         if (i == 0 || strcmp(rows[i]->path, rows[i - 1]->path) != 0)
             paths[out.routes.count++] = (struct told_path){ .path = str_from(rows[i]->path),
                                                             .handler = str_from(rows[i]->id),
