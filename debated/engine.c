@@ -1,9 +1,8 @@
 /* engine.c - a debate, top to bottom.
  *
  * Proposals; rounds of critiques and revisions; votes; a judge, where one decides; the verdict; its
- * summary. Each step
- * commits as it arrives and is not done again: a debate whose runner died goes through the same
- * functions, which find the steps that are done and take their texts.
+ * summary. Each step commits as it arrives and is not done again: a debate whose runner died goes
+ * through the same functions, which find the steps that are done and take their texts.
  *
  * Elsewhere: how calls run side by side (phase.c), who judges (judge.c), what they leave behind
  * (record.c), the last transaction (debate_end.c), leases (runner.c). */
@@ -61,7 +60,6 @@ enum result calls_run(struct run *run, struct call *calls, size_t count)
 
     if (result == OK && count)
         figures_phase(calls[0].prompt.kind, monotonic_us() - begun_us);
-
     for (size_t i = 0; i < count; i++)
         if (calls[i].done)
             run->failures[calls[i].agent] =
