@@ -89,9 +89,10 @@ def test_an_organisation_is_limited_over_all_its_keys(data):  # noqa: F811
     for name in ("k1", "k2"):
         key = run(data, "apikey", "create", name).stdout.strip()
         got += [ask(data, "GET", "/api/v1/debates", HTTP_AUTHORIZATION=f"Bearer {key}", **few) for _ in range(3)]
-    # The tests before have used a little of it, at a rate of which this one is a small part.
-    assert [status for status, _, _ in got] in ([200] * 4 + [429] * 2, [200] * 3 + [429] * 3)
-    assert got[-1][1]["x-ratelimit-limit"] == "4"
+    # The tests before may have used up to one of it, and one may come back meanwhile.
+    statuses = [status for status, _, _ in got]
+    assert statuses[:3] == [200] * 3 and 429 in statuses[3:] and set(statuses) == {200, 429}
+    assert got[statuses.index(429)][1]["x-ratelimit-limit"] == "4"
 
 
 def test_what_one_layer_refuses_costs_nothing_in_another(data):  # noqa: F811
